@@ -1,0 +1,51 @@
+# make book · make test: each sets up .venv first, and does only what is not done yet.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# Threads that wait for each other sleep: on a busy machine, spinning ones slow small products
+# thirtyfold. Benchmarks keep the default, which is faster where nothing else runs.
+book test run: export OMP_WAIT_POLICY := passive
+
+.PHONY: help book test env run serve bench-srm bench-training bench-binder clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+book: env  ## execute the chapters and build the HTML book
+	python -m shared_geometry.publishing book
+
+test: env  ## lint, and run the whole test suite
+	ruff check .
+	ruff format --check .
+	python -m pytest
+
+env: .venv/ready _build/notebooks  ## set up .venv, and make the chapters' notebooks
+
+run: env  ## papermill over the experiment: make run ARGS="-p dataset cifar10 -p preset fast"
+	papermill book/experiment.ipynb _build/run.ipynb $(ARGS)
+
+serve: book  ## look at the book in a browser
+	python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+bench-srm: env  ## the SRM solver against BrainIAK
+	python benchmarks/srm.py --growth
+
+bench-training: env  ## populations of networks against one network after the other
+	python benchmarks/training.py
+
+bench-binder: env  ## every chapter on one core and in 2 GB, as Binder has them
+	python benchmarks/binder.py
+
+clean:  ## remove what was built; networks and results under runs/ stay
+	rm -rf _build book/*.ipynb
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+_build/notebooks: .venv/ready $(wildcard book/*.md) book/pages.yml _toc.yml
+	$(BIN)/python -m shared_geometry.publishing notebooks
+	mkdir -p $(@D) && touch $@

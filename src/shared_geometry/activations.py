@@ -1,0 +1,196 @@
+"""A network and images to X, units x examples, for each recorded layer."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from shared_geometry.architectures import recorded_layers
+from shared_geometry.arrays import Array, as_tensor, like
+from shared_geometry.errors import InputError
+from shared_geometry.randomness import torch_generator
+from shared_geometry.supply import normalise
+
+
+def draw_units(n_units: int, max_units: int, seed: int, network: int, layer: str) -> Tensor:
+    """Units of a layer that are kept: all, or ``max_units`` drawn at random without replacement.
+
+    Parameters
+    ----------
+    n_units : int
+        Units in the layer.
+    max_units : int
+    seed : int
+    network, layer : int, str
+        Every network draws units of its own in every layer.
+
+    Returns
+    -------
+    Tensor of shape (min(n_units, max_units),), int64
+        Rising indices.
+    """
+    if n_units < 1 or max_units < 1:
+        raise InputError(f"cannot draw {max_units} of {n_units} units: both must be 1 or more")
+    if n_units <= max_units:
+        return torch.arange(n_units)
+    generator = torch_generator(seed, "units", network, str(layer))
+    return torch.randperm(n_units, generator=generator)[:max_units].sort().values
+
+
+class _Recorder:
+    """Forward hooks on some modules; each call of the network adds a batch of activity."""
+
+    def __init__(self, network: nn.Module, layers: Mapping[str, str]) -> None:
+        modules = dict(network.named_modules())
+        for label, path in layers.items():
+            if path not in modules:
+                raise InputError(
+                    f"layer {label!r} is not in the network: it has no module {path!r}"
+                )
+        self.modules = {label: modules[path] for label, path in layers.items()}
+        self.handles: list[torch.utils.hooks.RemovableHandle] = []
+
+    def start(self, take) -> None:
+        """Call ``take(label, output)`` whenever a recorded module has computed its output."""
+        for label, module in self.modules.items():
+            hook = lambda _m, _i, out, label=label: take(label, out)  # noqa: E731
+            self.handles.append(module.register_forward_hook(hook))
+
+    def stop(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+
+def layer_sizes(
+    network: nn.Module,
+    image_shape: tuple[int, int, int],
+    layers: Mapping[str, str] | None = None,
+) -> dict[str, int]:
+    """Number of units in each of ``layers`` for images of shape (c, h, w).
+
+    Parameters
+    ----------
+    network : nn.Module
+    image_shape : tuple of int
+    layers : mapping of str to str, optional
+        Label and module path; None: those of `recorded_layers`.
+    """
+    layers = recorded_layers(network) if layers is None else layers
+    sizes: dict[str, int] = {}
+    _run(
+        network,
+        layers,
+        [torch.zeros(1, *image_shape, device=next(network.parameters()).device)],
+        lambda label, output: sizes.__setitem__(label, output[0].numel()),
+    )
+    if missing := [label for label in layers if label not in sizes]:
+        raise InputError(f"layers {missing} are not reached by an image")
+    return {label: sizes[label] for label in layers}
+
+
+@torch.inference_mode()
+def _run(network: nn.Module, layers: Mapping[str, str], batches, take) -> None:
+    recorder, training = _Recorder(network, layers), network.training
+    network.eval()
+    recorder.start(take)
+    try:
+        for batch in batches:
+            network(batch)
+    finally:
+        recorder.stop()
+        network.train(training)
+
+
+def record_activations(
+    network: nn.Module,
+    images: Tensor,
+    layers: Mapping[str, str],
+    *,
+    mean_image: Tensor,
+    units: Mapping[str, Tensor] | None = None,
+    batch_size: int = 500,
+    device: torch.device | str = "cpu",
+    name: str = "the network",
+) -> dict[str, Tensor]:
+    """Activity of a network in some layers, in evaluation mode and float32.
+
+    Parameters
+    ----------
+    network : nn.Module
+    images : Tensor of shape (n_images, c, h, w), uint8
+        Normalised here, as in training.
+    layers : mapping of str to str
+        Label and module path of each layer (see `recorded_layers`).
+    mean_image : Tensor of shape (c, h, w)
+        Of the training images.
+    units : mapping of str to Tensor, optional
+        Indices of the units to keep in a layer, flattened (c, h, w); a layer without an entry
+        keeps all.
+    batch_size : int
+    device : torch.device or str
+        Where to compute; the network is left there.
+    name : str
+        What to call the network in an error.
+
+    Returns
+    -------
+    dict of str to Tensor of shape (n_units, n_images), float32, on the CPU
+
+    Raises
+    ------
+    InputError
+        If a layer is unknown, or its activity is not finite.
+    """
+    device = torch.device(device)
+    network = network.to(device, memory_format=torch.channels_last)
+    mean = mean_image.to(device)
+    kept = {label: rows.to(device) for label, rows in (units or {}).items()}
+    parts: dict[str, list[Tensor]] = {label: [] for label in layers}
+
+    def take(label: str, output: Tensor) -> None:
+        activity = output.detach().flatten(1)
+        if label in kept:
+            activity = activity.index_select(1, kept[label])
+        # a copy: the network goes on to overwrite its activity in place
+        parts[label].append(activity.to("cpu", torch.float32, copy=True))
+
+    batches = (normalise(part.to(device), mean) for part in images.split(batch_size))
+    _run(network, layers, batches, take)
+    recorded = {}
+    for label in layers:
+        activity = torch.cat(parts.pop(label)).T.contiguous()
+        if not activity.isfinite().all():
+            raise InputError(
+                f"activity of {name} in layer {label!r} is not finite (NaN or infinite)"
+            )
+        recorded[label] = activity
+    return recorded
+
+
+def standardise(X: Array) -> Array:
+    """Each example across units: mean 0 and variance 1 in every column of X.
+
+    Parameters
+    ----------
+    X : array of shape (..., n_units, n_images)
+
+    Returns
+    -------
+    array of the same shape and type
+        A column whose units are all equal has no pattern, and becomes zeros.
+
+    Raises
+    ------
+    InputError
+        If X holds NaN or infinite values.
+    """
+    x = as_tensor(X)
+    if x.dim() < 2 or not x.is_floating_point():
+        raise InputError(f"X of shape {tuple(x.shape)} and type {x.dtype} is not units x examples")
+    if not x.isfinite().all():
+        raise InputError("X holds NaN or infinite values")
+    centred = x - x.mean(-2, keepdim=True)
+    sd = centred.square().mean(-2, keepdim=True).sqrt()
+    # what rounding leaves of a constant column
+    floor = 8 * torch.finfo(x.dtype).eps * x.abs().amax(-2, keepdim=True)
+    return like(torch.where(sd > floor, centred / sd, torch.zeros_like(centred)), X)

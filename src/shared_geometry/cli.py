@@ -1,0 +1,184 @@
+"""The command line: `shared-geometry run`, `show`, `data`, `book`; thin faces on the modules."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import xarray as xr
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from shared_geometry.config import Config
+from shared_geometry.errors import DataError, InputError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console()
+errors = Console(stderr=True, highlight=False)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _fields(pairs: list[str]) -> dict[str, Any]:
+    fields = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InputError(f"--set {pair!r} is not allowed: write it as field=value")
+        fields[name] = _value(text)
+    return fields
+
+
+class Bars:
+    """One progress bar a stage, with the time left."""
+
+    def __init__(self) -> None:
+        columns = (
+            TextColumn("{task.description:>9}"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self.display = Progress(*columns, console=errors)
+        self.tasks: dict[str, Any] = {}
+
+    def __call__(self, stage: str, done: int, total: int, note: str) -> None:
+        """Show that ``done`` of ``total`` steps of ``stage`` are behind us."""
+        if stage not in self.tasks:
+            self.tasks[stage] = self.display.add_task(stage, total=total, note="")
+        self.display.update(self.tasks[stage], completed=done, total=total, note=note)
+
+
+def summary(results: xr.Dataset) -> Table:
+    """Table of a run's last checkpoint: a row a layer, each measure with its 95 % interval."""
+    table = Table(title=f"{results.attrs['title']}, epoch {float(results.checkpoint[-1]):g}")
+    for heading in ("layer", "corr(wRSM, iRSM) shared", "native"):
+        table.add_column(heading)
+    for heading in ("variance explained", "others only", "RSM consistency"):
+        table.add_column(heading)
+    last = results.isel(checkpoint=-1).sel(reading="published")
+
+    def cell(values: xr.DataArray) -> str:
+        estimate, low, high = values.values
+        return f"{estimate:.3f} [{low:.3f}, {high:.3f}]"
+
+    for layer in results.layer.values:
+        row = last.sel(layer=layer)
+        table.add_row(
+            str(layer),
+            cell(row.geometry_current.sel(space="shared")),
+            cell(row.geometry_current.sel(space="native")),
+            cell(row.variance_interval.sel(measure="published")),
+            cell(row.variance_interval.sel(measure="left out")),
+            cell(row.consistency),
+        )
+    return table
+
+
+@app.command()
+def run(
+    dataset: Annotated[str, typer.Option(help="digits, cifar10 or cifar100")] = "digits",
+    architecture: Annotated[str, typer.Option(help="convnet or resnet18")] = "convnet",
+    preset: Annotated[str, typer.Option(help="smoke, quick, fast or paper")] = "quick",
+    networks: Annotated[int | None, typer.Option(help="how many networks")] = None,
+    epochs: Annotated[int | None, typer.Option(help="passes over the training images")] = None,
+    seed: Annotated[int | None, typer.Option(help="the one seed of all draws")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
+    fields: Annotated[
+        list[str] | None, typer.Option("--set", help="any other field, as field=value")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="folder of the data sets")] = None,
+    output: Annotated[Path, typer.Option(help="folder for networks and results")] = Path("runs"),
+    save: Annotated[Path | None, typer.Option(help="copy the results to this file")] = None,
+) -> None:
+    """Train a population, align it, compare it, and print what came out."""
+    from shared_geometry.experiment import run
+    from shared_geometry.plan import needs
+
+    config = Config.from_preset(
+        preset,
+        dataset=dataset,
+        architecture=architecture,
+        networks=networks,
+        epochs=epochs,
+        seed=seed,
+        device=device,
+        **_fields(fields or []),
+    )
+    errors.print(needs(config, root))
+    bars = Bars()
+    with bars.display:
+        results = run(config, root=root, output=output, progress=bars)
+    console.print(summary(results))
+    path = output / config.digest / "results.nc"
+    if save is not None:
+        save.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, save)
+    console.print(f"Results: {save or path}")
+
+
+@app.command()
+def show(path: Annotated[Path, typer.Argument(help="a results file (.nc)")]) -> None:
+    """Print the summary and the provenance of a results file."""
+    from shared_geometry.results import load_results
+
+    results = load_results(path)
+    console.print(summary(results))
+    for name in ("command", "commit", "hardware", "versions", "seconds"):
+        console.print(f"{name}: {results.attrs[name]}", soft_wrap=True)
+
+
+@app.command()
+def data(
+    names: Annotated[list[str], typer.Argument(help="digits, cifar10, cifar100")],
+    root: Annotated[Path | None, typer.Option(help="folder of the data sets")] = None,
+) -> None:
+    """Fetch data sets that are not there yet, and check every byte."""
+    from shared_geometry.datasets import load_dataset
+
+    for name in names:
+        found = load_dataset(name, root)
+        console.print(
+            f"{name}: {len(found.train.labels)} training and {len(found.test.labels)} test images,"
+            f" {len(found.class_names)} classes"
+        )
+
+
+@app.command()
+def book(
+    preset: Annotated[str | None, typer.Option(help="preset of the live chapters")] = None,
+) -> None:
+    """Execute the chapters and build the book into `_build/html`."""
+    from shared_geometry.publishing import build_book
+
+    build_book(preset=preset)
+
+
+def main() -> None:
+    """Run the command line; what users did wrong is said in one line."""
+    try:
+        app(standalone_mode=False)
+    except (InputError, DataError) as error:
+        errors.print(f"[red]error:[/red] {error}", soft_wrap=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        errors.print("stopped; the same command goes on from here")
+        sys.exit(130)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        errors.print(f"[red]error:[/red] {error.format_message()}", soft_wrap=True)
+        sys.exit(2)

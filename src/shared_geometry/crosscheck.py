@@ -1,0 +1,74 @@
+"""The same networks analysed twice, by two solvers: how far the numbers differ."""
+
+import numpy as np
+import xarray as xr
+
+from shared_geometry.errors import DataError
+from shared_geometry.results import config_of
+from shared_geometry.wording import layer_name, number
+
+_SOLVERS = {
+    "torch": "ours",
+    "brainiak": "BrainIAK SRM",
+    "brainiak-det": "BrainIAK DetSRM",
+}
+
+
+def _measures(results: xr.Dataset) -> dict[str, xr.DataArray]:
+    last = results.isel(checkpoint=-1).sel(bound="estimate")
+    geometry = last.geometry_current.sel(space="shared")
+    variance = last.variance_interval
+    return {
+        "corr(wRSM, iRSM), published": geometry.sel(reading="published"),
+        "corr(wRSM, iRSM), means subtracted": geometry.sel(reading="corrected"),
+        "variance, published": variance.sel(measure="published"),
+        "variance, means subtracted": variance.sel(measure="corrected"),
+        "variance, others only": variance.sel(measure="left out"),
+    }
+
+
+def table(results: xr.Dataset, others: list[xr.Dataset]) -> str:
+    """Measures of the last checkpoint by several solvers, as Markdown, a row a layer and measure.
+
+    Parameters
+    ----------
+    results, others : xarray.Dataset
+        Of `experiment.run`; configs that differ in nothing but ``solver`` and ``analysed``.
+
+    Raises
+    ------
+    DataError
+        If they differ in anything else; names the fields.
+    """
+    configs = [config_of(r) for r in (results, *others)]
+    free = {"solver", "analysed", "preset", "device"}
+    kept = [c.model_dump(exclude=free) for c in configs]
+    for other in kept[1:]:
+        differ = [name for name, value in other.items() if value != kept[0][name]]
+        if differ:
+            raise DataError(f"results to be compared differ in {', '.join(differ)}")
+    columns = [_measures(r) for r in (results, *others)]
+    names = [_SOLVERS[c.solver] for c in configs]
+    lines = [
+        f"| layer | measure | {' | '.join(names)} |",
+        f"|:--|:--|{'--:|' * len(names)}",
+    ]
+    for layer in results.layer.values:
+        lines += [
+            f"| {layer_name(layer)} | {measure} | "
+            + " | ".join(number(column[measure].sel(layer=layer), 4) for column in columns)
+            + " |"
+            for measure in columns[0]
+        ]
+    return "\n".join(lines)
+
+
+def largest_difference(results: xr.Dataset, other: xr.Dataset) -> tuple[float, str]:
+    """Largest difference of a measure between two solvers at the last checkpoint, and where."""
+    pairs = zip(_measures(results).items(), _measures(other).values(), strict=True)
+    found = []
+    for (name, ours), theirs in pairs:
+        gap = np.abs(ours.values - theirs.values)
+        place = int(gap.argmax())
+        found.append((float(gap[place]), f"{name}, {layer_name(ours.layer.values[place])}"))
+    return max(found)

@@ -1,0 +1,32 @@
+"""Figures of the book: data in, Plotly figure out, nothing else done."""
+
+from shared_geometry.figures.experiment import (
+    consistency_by_layer,
+    geometry_over_training,
+    training_curves,
+    variance_by_layer,
+    variance_over_training,
+)
+from shared_geometry.figures.explorer import rsm_explorer
+from shared_geometry.figures.patterns import class_patterns
+from shared_geometry.figures.rsm import rsm_panels, rsm_triplet
+from shared_geometry.figures.simulation import causes, figure_2, noise_curve, simulated_rsms
+from shared_geometry.figures.solver import convergence, growth
+
+__all__ = [
+    "causes",
+    "class_patterns",
+    "consistency_by_layer",
+    "convergence",
+    "figure_2",
+    "geometry_over_training",
+    "growth",
+    "noise_curve",
+    "rsm_explorer",
+    "rsm_panels",
+    "rsm_triplet",
+    "simulated_rsms",
+    "training_curves",
+    "variance_by_layer",
+    "variance_over_training",
+]

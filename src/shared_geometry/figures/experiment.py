@@ -1,0 +1,220 @@
+"""Figures 1 and 3 of the paper for one run: results in, figure out."""
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from shared_geometry.figures import style
+from shared_geometry.wording import layer_name
+
+_MEASURES = {
+    "published": "as published",
+    "corrected": "means subtracted",
+    "left out": "others only",
+    "native": "no alignment",
+}
+
+
+def _ticks(checkpoints: np.ndarray) -> list[str]:
+    return [f"{c:g}" for c in checkpoints]
+
+
+def training_curves(results: xr.Dataset) -> go.Figure:
+    """Test accuracy after each epoch, a line a network.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From `experiment.run`.
+    """
+    final = results.test_accuracy.isel(epoch=-1)
+    figure = go.Figure()
+    for network in results.network.values:
+        figure.add_scatter(
+            x=results.epoch.values,
+            y=results.test_accuracy.sel(network=network).values,
+            name=f"network {network + 1}",
+            mode="lines",
+            line={"color": style.ACCENT, "width": 1.5},
+            opacity=0.6,
+            showlegend=False,
+            hovertemplate="epoch %{x}: %{y:.1%}",
+        )
+    spread = f"{float(final.min()):.1%} to {float(final.max()):.1%}"
+    figure.update_xaxes(title="epoch")
+    figure.update_yaxes(title="test accuracy", tickformat=".0%")
+    return style.finish(figure, f"Other seeds, equal skill: {spread} at the end", height=340)
+
+
+def _band(x: list[str], low: np.ndarray, high: np.ndarray, colour: str, group: str) -> go.Scatter:
+    return go.Scatter(
+        x=x + x[::-1],
+        y=np.concatenate([high, low[::-1]]),
+        mode="lines",
+        fill="toself",
+        fillcolor=style.faded(colour),
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+        legendgroup=group,
+    )
+
+
+def _views(results: xr.Dataset) -> dict[str, xr.DataArray]:
+    """The readings of the top row that the buttons offer: name -> (layer, checkpoint, bound)."""
+    shared = results.sel(space="shared")
+    return {
+        "final geometry": shared.geometry_final.sel(reading="published"),
+        "geometry of the moment": shared.geometry_current.sel(reading="published"),
+        "of the moment, means subtracted": shared.geometry_current.sel(reading="corrected"),
+        "of the moment, native space": results.sel(space="native").geometry_current.sel(
+            reading="published"
+        ),
+    }
+
+
+def geometry_over_training(results: xr.Dataset) -> go.Figure:
+    """Top row of Figure 3: corr(wRSM, iRSM) through training, four readings behind buttons.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From `experiment.run`.
+    """
+    x = _ticks(results.checkpoint.values)
+    colours = style.depth_colours(results.sizes["layer"])
+    views = _views(results)
+    figure = go.Figure()
+    for number, values in enumerate(views.values()):
+        for colour, label in zip(colours, results.layer.values, strict=True):
+            estimate, low, high = values.sel(layer=label).transpose("bound", "checkpoint").values
+            group, visible = str(label), number == 0
+            figure.add_trace(_band(x, low, high, colour, group).update(visible=visible))
+            figure.add_scatter(
+                x=x,
+                y=estimate,
+                mode="lines+markers",
+                name=layer_name(label),
+                legendgroup=group,
+                line={"color": colour, "width": 2.5},
+                visible=visible,
+                hovertemplate="epoch %{x}: %{y:.3f}",
+            )
+    figure.update_xaxes(title="epoch", type="category")
+    figure.update_yaxes(title="corr(wRSM, iRSM)", range=[-0.1, 1.02])
+    figure.update_layout(updatemenus=[_buttons(views, per_view=2 * results.sizes["layer"])])
+    rise = views["final geometry"].sel(bound="estimate")
+    gains = (rise.isel(checkpoint=-1) - rise.isel(checkpoint=0)).values
+    rising = f"{int((gains > 0).sum())} of {len(gains)} layers approach the final geometry"
+    return style.finish(figure, rising, height=460)
+
+
+def _buttons(views: dict[str, xr.DataArray], per_view: int) -> dict:
+    shown = [
+        [j == i for j in range(len(views)) for _ in range(per_view)] for i in range(len(views))
+    ]
+    return style.dropdown(
+        [
+            {"label": name, "method": "restyle", "args": [{"visible": visible}]}
+            for name, visible in zip(views, shown, strict=True)
+        ]
+    )
+
+
+def variance_by_layer(results: xr.Dataset) -> go.Figure:
+    """Middle row of Figure 3: variance explained at the end of training, by layer.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From `experiment.run`.
+    """
+    final = results.variance_interval.isel(checkpoint=-1)
+    layers = [layer_name(label) for label in results.layer.values]
+    figure = go.Figure()
+    for colour, (measure, name) in zip(style.CATEGORIES, _MEASURES.items(), strict=False):
+        estimate, low, high = final.sel(measure=measure).transpose("bound", "layer").values
+        figure.add_scatter(
+            x=layers,
+            y=estimate,
+            error_y=style.error_bars(estimate, low, high),
+            mode="lines+markers",
+            name=name,
+            line={"color": colour, "width": 2, "dash": "dot" if measure == "native" else "solid"},
+            marker={"size": 8},
+            hovertemplate="%{x}: %{y:.3f}",
+        )
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(title="variance explained")
+    published = final.sel(measure="published", bound="estimate").values
+    title = (
+        f"A rotation explains {published.min():.0%} to {published.max():.0%} of the variance, "
+        f"most in the {layers[int(published.argmax())]} layer"
+    )
+    return style.finish(figure, title, height=420)
+
+
+def variance_over_training(results: xr.Dataset) -> go.Figure:
+    """Variance explained over the layers at every checkpoint, from light (early) to dark (late).
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From `experiment.run`.
+    """
+    rows = results.variance_interval.sel(measure="published", bound="estimate")
+    layers = [layer_name(label) for label in results.layer.values]
+    figure = go.Figure()
+    colours = style.depth_colours(results.sizes["checkpoint"])
+    for colour, checkpoint in zip(colours, results.checkpoint.values, strict=True):
+        figure.add_scatter(
+            x=layers,
+            y=rows.sel(checkpoint=checkpoint).values,
+            mode="lines+markers",
+            name=f"epoch {checkpoint:g}",
+            line={"color": colour, "width": 2},
+            hovertemplate="%{x}: %{y:.3f}",
+        )
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(title="variance explained")
+    change = (rows.isel(checkpoint=-1) - rows.isel(checkpoint=0)).values
+    title = f"Training changes the profile by {change.min():+.2f} to {change.max():+.2f}"
+    return style.finish(figure, title.replace("-", "−"), height=420)
+
+
+def consistency_by_layer(results: xr.Dataset) -> go.Figure:
+    """Bottom row of Figure 3: correlation between the networks' own RSMs, by layer.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From `experiment.run`.
+    """
+    final = results.isel(checkpoint=-1).sel(reading="published")
+    layers = [layer_name(label) for label in results.layer.values]
+    first, second = np.triu_indices(results.sizes["network"], 1)
+    pairs = final.consistency_pairs.values[:, first, second]  # (layer, pair)
+    estimate, low, high = final.consistency.transpose("bound", "layer").values
+    figure = go.Figure()
+    figure.add_scatter(
+        x=np.repeat(layers, pairs.shape[1]),
+        y=pairs.ravel(),
+        mode="markers",
+        name="pair of networks",
+        marker={"color": style.MUTED, "size": 5, "opacity": 0.5},
+        hovertemplate="%{x}: %{y:.3f}",
+    )
+    figure.add_scatter(
+        x=layers,
+        y=estimate,
+        error_y=style.error_bars(estimate, low, high),
+        mode="lines+markers",
+        name="mean",
+        line={"color": style.ACCENT, "width": 2.5},
+        marker={"size": 8},
+        hovertemplate="%{x}: %{y:.3f}",
+    )
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(title="correlation of wRSMs")
+    title = f"Two networks' RSMs correlate {estimate.min():.2f} to {estimate.max():.2f}"
+    return style.finish(figure, title, height=400)

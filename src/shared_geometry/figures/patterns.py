@@ -1,0 +1,99 @@
+"""Figure 1A: class patterns of several networks in three dimensions, before and after alignment."""
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from plotly.subplots import make_subplots
+
+from shared_geometry.analysis import SPACES
+from shared_geometry.figures import style
+from shared_geometry.report import scatter
+
+_MARKERS = ("circle", "diamond", "square", "cross")
+
+
+def _turned_to(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """``points`` (networks, classes, 3) turned so that their class means lie as in ``target``."""
+    u, _, vt = np.linalg.svd(points.mean(0).T @ target.mean(0))
+    return points @ (u @ vt)
+
+
+def _paths(patterns: xr.DataArray) -> dict[str, np.ndarray]:
+    """Patterns through training, (checkpoint, network, class, axis) for each space.
+
+    Principal axes are free to turn between checkpoints; the last checkpoint's are kept.
+    """
+    paths = {}
+    for space in patterns.space.values:
+        steps = patterns.sel(space=space).transpose("checkpoint", "network", "class", "axis").values
+        paths[str(space)] = np.stack([_turned_to(step, steps[-1]) for step in steps])
+    return paths
+
+
+def _places(p: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip("xyz", p.astype(np.float32).T, strict=True))
+
+
+def _traces(points: np.ndarray, names: list[str], scene: str) -> list[go.Scatter3d]:
+    colours = style.class_colours(len(names))
+    return [
+        go.Scatter3d(
+            **_places(p),
+            mode="markers",
+            scene=scene,
+            name=f"network {i + 1}",
+            legendgroup=f"network {i + 1}",
+            showlegend=scene == "scene",
+            marker={"color": colours, "symbol": _MARKERS[i], "size": 5},
+            text=names,
+            hovertemplate=f"%{{text}}, network {i + 1}<extra></extra>",
+        )
+        for i, p in enumerate(points)
+    ]
+
+
+def class_patterns(results: xr.Dataset, layer: str | None = None) -> go.Figure:
+    """Class means of up to four networks on common principal axes, with a slider over training.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From `experiment.run`.
+    layer : str, optional
+        Label of the layer; None: the last one.
+    """
+    patterns = results.patterns.sel(layer=layer or results.layer.values[-1])
+    patterns = patterns.isel(network=slice(0, len(_MARKERS)))
+    paths, names = _paths(patterns), [str(name) for name in results["class"].values]
+    steps = [f"{c:g}" for c in results.checkpoint.values]
+    figure = make_subplots(
+        rows=1,
+        cols=2,
+        specs=[[{"type": "scene"}] * 2],
+        subplot_titles=("each in its own units", "turned into the shared space"),
+        horizontal_spacing=0.02,
+    )
+
+    scenes = {"scene": "native", "scene2": "shared"}
+    for scene, space in scenes.items():
+        figure.add_traces(_traces(paths[space][-1], names, scene))
+    figure.frames = [
+        go.Frame(
+            name=name,
+            data=[go.Scatter3d(**_places(p)) for space in scenes.values() for p in paths[space][i]],
+        )
+        for i, name in enumerate(steps)
+    ]
+    for scene, space in scenes.items():
+        reach = float(np.abs(paths[space]).max()) * 1.1
+        axis = {"range": [-reach, reach], "showticklabels": False, "title": ""}
+        figure.update_layout(
+            {scene: {"xaxis": axis, "yaxis": axis, "zaxis": axis, "aspectmode": "cube"}}
+        )
+    figure.update_layout(sliders=[style.slider(steps, prefix="epoch ")])
+    before, after = (scatter(patterns.isel(checkpoint=-1).sel(space=s)) for s in SPACES)
+    title = (
+        f"From network to network a class moves {before:.2f} times the distance between classes; "
+        f"once turned, {after:.2f} times"
+    )
+    return style.finish(figure, title, height=480)

@@ -1,0 +1,141 @@
+"""Files that are whole or absent: written aside, flushed, moved into place, checked when read."""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from shared_geometry.errors import DataError, InputError
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of the file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def writable_folder(path: str | os.PathLike) -> Path:
+    """``path`` as a folder that exists and takes files.
+
+    Raises
+    ------
+    InputError
+        If it is a file, or cannot be made or written.
+    """
+    folder = Path(path).expanduser()
+    probe = folder / f".probe-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"the folder {str(folder)!r} cannot be written ({error.strerror}); name one that can"
+        ) from error
+    return folder
+
+
+@contextmanager
+def fresh(path: Path) -> Iterator[Path]:
+    """Name to write ``path`` under; moved into place when the block ends well, removed when not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        yield aside
+        with open(aside, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, whole or not at all."""
+    with fresh(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def _content_digest(tensors: Mapping[str, torch.Tensor], about: str) -> str:
+    digest = hashlib.sha256(about.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], about: Mapping) -> None:
+    """Write named tensors and a JSON description with a checksum over both (safetensors).
+
+    Parameters
+    ----------
+    path : Path
+        Where the file will lie.
+    tensors : mapping of str to Tensor
+        What to keep.
+    about : mapping
+        JSON-compatible description: what made the tensors (the hash of a config, a seed, an epoch).
+    """
+    text = json.dumps(dict(about), sort_keys=True)
+    held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with fresh(path) as aside:
+        save_file(held, str(aside), metadata={"about": text, "sha256": _content_digest(held, text)})
+
+
+def read_tensors(
+    path: Path, expected: Mapping | None = None
+) -> tuple[dict[str, torch.Tensor], dict]:
+    """Read what `write_tensors` wrote, and check it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    expected : mapping, optional
+        Entries that its description must hold.
+
+    Returns
+    -------
+    tensors : dict of str to Tensor
+    about : dict
+
+    Raises
+    ------
+    DataError
+        If the file is missing, truncated, altered, or made by something else than ``expected``.
+    """
+    path = Path(path)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path.name} cannot be read as safetensors: {error}") from error
+    text = metadata.get("about", "")
+    if metadata.get("sha256") != _content_digest(tensors, text):
+        raise DataError(f"{path.name} does not match its checksum: it was altered or cut short")
+    about = json.loads(text)
+    for key, value in (expected or {}).items():
+        if about.get(key) != value:
+            raise DataError(f"{path.name} was made with {key}={about.get(key)!r}, not {value!r}")
+    return tensors, about
+
+
+def reuse(path: Path, read: Callable[[Path], object]) -> object | None:
+    """``read(path)`` if the file is sound; else None, and a bad file is set aside as ``.bad``."""
+    path = Path(path)
+    if not path.exists():
+        return None
+    try:
+        return read(path)
+    except DataError:
+        os.replace(path, path.with_name(path.name + ".bad"))
+        return None

@@ -1,0 +1,88 @@
+"""Layers of the paper's networks, made quick without a change to what they compute."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shared_geometry.errors import InputError
+
+
+class Dropout(nn.Module):
+    """Zeroes units with probability ``p`` while training, drawing from its own ``generator``.
+
+    A draw takes one random byte a unit, so ``p`` is a multiple of 1/256.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x`` with units dropped, the rest scaled by ``1 / (1 - p)``; ``x`` in eval mode."""
+        if not self.training:
+            return x
+        if self.generator is None:
+            raise InputError("dropout needs a generator to train: see attach_generator")
+        words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device)
+        words.random_(-(2**63), None, generator=self.generator)
+        drawn = words.view(torch.uint8)[: x.numel()].as_strided(x.shape, x.stride())
+        keep = (drawn >= round(256 * self.p)).to(x.dtype)
+        return x * keep.mul_(1 / (1 - self.p))
+
+
+class PooledReLU(nn.Module):
+    """ReLU, then 2x2 max-pool: the same in either order, and cheaper on the smaller map."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (n, c, h, w) to (n, c, h / 2, w / 2)."""
+        return functional.relu(functional.max_pool2d(x, 2), inplace=True)
+
+
+class Conv(nn.Conv2d):
+    """Convolution without bias, whose kernel is cut to what a map of ``side`` pixels can reach.
+
+    On a map of 1 x 1 a padded 3 x 3 kernel meets the image with its centre alone: eight in nine of
+    its weights always meet zeros, get no gradient, and yet cost time (the two last stages of
+    ResNet18 on 32 x 32 pixels).  They are drawn, so that the rest is as it would be, and left out.
+
+    A bias would be taken out again by the BatchNorm that every convolution here ends in.
+    """
+
+    def __init__(self, before: int, after: int, kernel: int, stride: int, side: int) -> None:
+        padding = kernel // 2
+        self.full = kernel
+        self.after_side = (side + 2 * padding - kernel) // stride + 1
+        first = max(0, padding - (self.after_side - 1) * stride)
+        last = min(kernel - 1, side - 1 + padding)
+        self.reach = slice(first, last + 1)
+        super().__init__(
+            before, after, last + 1 - first, stride, padding=padding - first, bias=False
+        )
+        # one product of matrices: every pixel meets every other
+        self.covers = self.after_side == 1 and last + 1 - first == side
+        self.pair = side == 2 and kernel == 3 and stride == 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (n, before, h, w) to (n, after, h / stride, w / stride)."""
+        if not (self.covers or self.pair):
+            return super().forward(x)
+        weight = self.weight.permute(2, 3, 1, 0)  # (kernel, kernel, before, after)
+        if self.pair:
+            weight = weight.flatten(0, 1)[_pair_taps(weight.device)].permute(0, 2, 1, 3)
+        rows = x.permute(0, 2, 3, 1).flatten(1)  # (n, h * w * before)
+        y = rows @ weight.reshape(rows.shape[1], -1)
+        return y.unflatten(1, (self.after_side, self.after_side, -1)).permute(0, 3, 1, 2)
+
+
+def _pair_taps(device: torch.device) -> Tensor:
+    """Tap of a padded 3 x 3 kernel through which pixel p of a 2 x 2 map reaches pixel q: (4, 4)."""
+    y, x = torch.arange(4, device=device) // 2, torch.arange(4, device=device) % 2
+    return 3 * (y[:, None] - y + 1) + x[:, None] - x + 1
+
+
+def attach_generator(network: nn.Module, generator: torch.Generator) -> None:
+    """Let every dropout of ``network`` draw from ``generator``."""
+    for module in network.modules():
+        if isinstance(module, Dropout):
+            module.generator = generator

@@ -1,0 +1,199 @@
+"""The ledger: the paper's claims in order, what this edition found for each, and a verdict.
+
+A run that is shorter than the paper's cannot judge what the paper says of networks trained until
+convergence: its finding is shown, and the verdict is `NOT_TESTED`.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from shared_geometry.claims import (
+    CAPACITY,
+    CONDITIONS,
+    EXPERIMENTS,
+    SIMULATION,
+    STATED,
+    THEORY,
+    Claim,
+    Condition,
+    stated,
+)
+from shared_geometry.errors import DataError
+from shared_geometry.recipes import recipe
+from shared_geometry.results import config_of, load_results
+from shared_geometry.rules import FAILS, HOLDS, IN_PART, Found
+from shared_geometry.wording import NAMES
+
+NOT_TESTED = "not tested at the paper's length"
+NOT_RUN = "not run yet"
+VERDICTS = {  # of several
+    HOLDS: "hold",
+    IN_PART: "hold in part",
+    FAILS: "do not hold",
+    NOT_TESTED: "are not tested at the paper's length",
+    NOT_RUN: "have not been run yet",
+}
+
+
+class Row(NamedTuple):
+    """One claim under one condition."""
+
+    claim: Claim
+    condition: str
+    page: str  # where the figure is
+    found: Found | None  # None: there are no results
+    verdict: str
+
+
+def page_of(condition: Condition) -> str:
+    """The page that shows a condition."""
+    return "-".join(condition)
+
+
+def called(condition: Condition) -> str:
+    """A condition's name in a table."""
+    dataset, architecture = condition
+    return f"{NAMES[architecture]}, {NAMES[dataset]}"
+
+
+def load_conditions(folder: str | Path) -> dict[Condition, xr.Dataset]:
+    """Results of the paper's conditions, of those for which there are any.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Holds ``<dataset>-<architecture>.nc``.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read, or holds another condition than its name says.
+    """
+    found = {}
+    for condition in CONDITIONS:
+        path = Path(folder) / f"{page_of(condition)}.nc"
+        if not path.exists():
+            continue
+        results = load_results(path)
+        config = config_of(results)
+        if (config.dataset, config.architecture) != condition:
+            raise DataError(
+                f"{path.name} holds {config.architecture} on {config.dataset}; expected "
+                f"{condition[1]} on {condition[0]}"
+            )
+        found[condition] = results
+    return found
+
+
+def has_papers_length(results: xr.Dataset) -> bool:
+    """Whether the networks were trained by the paper's recipe, and for as many epochs."""
+    made = json.loads(results.attrs["recipe"])
+    papers = recipe("paper", config_of(results).architecture)
+    return made["name"] == "paper" and made["epochs"] >= papers.epochs
+
+
+def _judged(claim: Claim, condition: str, page: str, *results: xr.Dataset | None) -> Row:
+    if any(r is None for r in results):
+        return Row(claim, condition, page, None, NOT_RUN)
+    found = claim.judge(*results)
+    tested = not claim.trained or all(has_papers_length(r) for r in results)
+    return Row(claim, condition, page, found, found.outcome if tested else NOT_TESTED)
+
+
+def theory_rows(seed: int) -> list[Row]:
+    """Proposition 1 and what belongs to it, on random matrices."""
+    rng = np.random.default_rng(seed)
+    return [Row(claim, "", "theory", found := claim.judge(rng), found.outcome) for claim in THEORY]
+
+
+def simulation_rows(figure_2: xr.Dataset) -> list[Row]:
+    """Claims about Figure 2, from `simulation.figure_2`."""
+    return [
+        Row(claim, "", "simulation", found := claim.judge(figure_2), found.outcome)
+        for claim in SIMULATION
+    ]
+
+
+def experiment_rows(results: Mapping[Condition, xr.Dataset]) -> list[Row]:
+    """Claims about trained networks under each of the paper's conditions, claim by claim."""
+    rows = []
+    for claim in EXPERIMENTS:
+        rows += [
+            _judged(claim, called(c), page_of(c), results.get(c))
+            for c in CONDITIONS
+            if c[1] in claim.architectures
+        ]
+    rows += [
+        _judged(stated(share), called(c), page_of(c), results.get(c)) for c, share in STATED.items()
+    ]
+    for dataset in dict.fromkeys(dataset for dataset, _ in CONDITIONS):
+        pair = [(dataset, architecture) for architecture in ("resnet18", "convnet")]
+        parts = [results.get(c) for c in pair]
+        rows.append(_judged(CAPACITY, NAMES[dataset], page_of(pair[0]), *parts))
+    return rows
+
+
+def _cell(row: Row, pages: frozenset[str]) -> str:
+    if row.found is None:
+        return "–"
+    value = escape(row.found.value)
+    if row.page not in pages:
+        return value
+    anchor = f"#{row.claim.figure}" if row.claim.figure else ""
+    return f'{value} (<a href="{row.page}.html{anchor}">figure</a>)'
+
+
+def verdict_text(row: Row) -> str:
+    """The verdict, and what a run too short for one found."""
+    if row.verdict == NOT_TESTED:
+        return f"*{NOT_TESTED}* (here it {row.found.outcome})"
+    return f"*{row.verdict}*" if row.verdict == NOT_RUN else f"**{row.verdict}**"
+
+
+def table(rows: Sequence[Row], pages: Sequence[str]) -> str:
+    """The ledger as Markdown: each claim with its rule, then a row a condition.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    pages : sequence of str
+        Pages of the book: only to these are there links.
+    """
+    known, lines = frozenset(pages), []
+    for name in dict.fromkeys(row.claim.name for row in rows):
+        of_claim = [row for row in rows if row.claim.name == name]
+        texts = dict.fromkeys(row.claim.text for row in of_claim)
+        claim = of_claim[0].claim
+        lines += [
+            f"**{'; '.join(texts)}.** *{claim.place}.* Rule: {claim.rule}.",
+            "",
+            "| condition | ours | verdict |",
+            "|:--|:--|:--|",
+            *(
+                f"| {row.condition or 'all'} | {_cell(row, known)} | {verdict_text(row)} |"
+                for row in of_claim
+            ),
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """How many claims hold, in a sentence."""
+    text = f"Of {len(rows)} entries, a claim under a condition each, {_counts(rows, 'verdict')}."
+    short = [row.found for row in rows if row.verdict == NOT_TESTED]
+    if short:
+        text += f" In the shorter runs that there are, {_counts(short, 'outcome')} of these."
+    return text
+
+
+def _counts(entries: Sequence[Row] | Sequence[Found], what: str) -> str:
+    found = Counter(getattr(entry, what) for entry in entries)
+    return ", ".join(f"{found[v]} {text}" for v, text in VERDICTS.items() if found[v])

@@ -1,0 +1,56 @@
+"""Where a number comes from: commit, versions, machine."""
+
+import hashlib
+import json
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from shared_geometry.devices import describe_hardware
+
+_ANALYSIS = ("activations", "procrustes", "srm*", "rsa", "statistics", "analysis", "results")
+_PACKAGES = ("shared-geometry", "torch", "numpy", "scipy", "scikit-learn", "brainiak")
+
+
+def commit() -> str:
+    """Commit of the source that runs: ``+`` marks local changes, ``unknown`` no git."""
+    here = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=30
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def versions() -> dict[str, str]:
+    """Version of each package that numbers depend on, where it is installed."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def source_digest() -> str:
+    """Hash of the modules that stand between a network's activity and a result."""
+    digest = hashlib.sha256()
+    for pattern in _ANALYSIS:
+        for module in sorted(Path(__file__).parent.glob(f"{pattern}.py")):
+            digest.update(module.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def provenance() -> dict[str, str]:
+    """``commit``, ``versions`` (JSON) and ``hardware`` of this process, as strings."""
+    return {
+        "commit": commit(),
+        "versions": json.dumps(versions(), sort_keys=True),
+        "hardware": describe_hardware(),
+    }

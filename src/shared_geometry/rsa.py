@@ -1,0 +1,214 @@
+"""Representational similarity: which images lie near which, within a network and between networks.
+
+X is units x images; RSM(A, B)[p, q] is the Pearson correlation of column p of A with column q of B
+(Lu et al. 2018, section 2; Kriegeskorte et al. 2008).  With ``centre=False`` it is the inner
+product of columns of length 1, the A^T B of the paper's theory: a rotation of the units leaves that
+as it is, but moves the mean over units that a Pearson correlation takes off.
+"""
+
+import torch
+
+from shared_geometry.arrays import Array, as_tensor, like
+from shared_geometry.errors import InputError
+
+METHODS = ("pearson", "spearman", "kendall")
+
+
+def _columns(X: Array, name: str) -> torch.Tensor:
+    x = as_tensor(X)
+    if x.dim() < 2 or x.dtype not in (torch.float32, torch.float64):
+        raise InputError(
+            f"{name} of shape {tuple(x.shape)} and type {x.dtype} is not an array of float32 or "
+            "float64, units x images"
+        )
+    if not x.sum(dtype=torch.float64).isfinite() and not x.isfinite().all():
+        which = (~x.isfinite()).flatten(-2).any(-1).nonzero().flatten().tolist()
+        where = f" in network {which[0]}" if x.dim() > 2 else ""
+        raise InputError(f"{name} holds NaN or infinite values{where}")
+    return x
+
+
+def _unit_columns(x: torch.Tensor, centre: bool = True) -> torch.Tensor:
+    """Columns of length 1, and mean 0 if ``centre``; a column that has no length is zeros."""
+    moved = x - x.mean(-2, keepdim=True) if centre else x
+    length = torch.linalg.vector_norm(moved, dim=-2, keepdim=True)
+    # what is left of a constant column once its mean is off is rounding, not a pattern
+    floor = 8 * torch.finfo(x.dtype).eps * torch.linalg.vector_norm(x, dim=-2, keepdim=True)
+    return torch.where(length > floor, moved / length, torch.zeros_like(moved))
+
+
+def rsm(A: Array, B: Array | None = None, *, centre: bool = True) -> Array:
+    """Pearson correlations between the columns of A and those of B.
+
+    Parameters
+    ----------
+    A : array of shape (..., n_units, n_images)
+    B : array of shape (..., n_units, n_images_b), optional
+        None: A itself.
+    centre : bool
+        False: cosines, without taking off each column's mean over units.
+
+    Returns
+    -------
+    array of shape (..., n_images, n_images_b)
+        Between -1 and 1; 0 where a column is constant (or zero, for cosines): it has no pattern.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit, or a value is NaN or infinite.
+    """
+    a = _unit_columns(_columns(A, "A"), centre)
+    b = a if B is None else _unit_columns(_columns(B, "B"), centre)
+    if a.shape[-2] != b.shape[-2]:
+        raise InputError(
+            f"A has {a.shape[-2]} units and B has {b.shape[-2]}: an RSM compares patterns over "
+            "the same number of units"
+        )
+    return like((a.mT @ b).clamp_(-1, 1), A)
+
+
+def _networks(X: Array, least: int) -> torch.Tensor:
+    x = _columns(X, "X")
+    if x.dim() != 3 or len(x) < least:
+        raise InputError(
+            f"X of shape {tuple(x.shape)} is not (n_networks, n_units, n_images) with at least "
+            f"{least} networks"
+        )
+    return x
+
+
+def within_rsms(X: Array, *, centre: bool = True) -> Array:
+    """RSM of each network with itself; their mean is the wRSM.
+
+    Parameters
+    ----------
+    X : array of shape (n_networks, n_units, n_images)
+    centre : bool
+        See `rsm`.
+
+    Returns
+    -------
+    array of shape (n_networks, n_images, n_images)
+    """
+    return like(as_tensor(rsm(_networks(X, 1), centre=centre)), X)
+
+
+def inter_rsms(X: Array, *, centre: bool = True) -> Array:
+    """RSM of each network with the mean of the others; their mean is the iRSM.
+
+    Parameters
+    ----------
+    X : array of shape (n_networks, n_units, n_images)
+        All networks in one space, native or shared.
+    centre : bool
+        See `rsm`.
+
+    Returns
+    -------
+    array of shape (n_networks, n_images, n_images)
+        Row p, column q: image p in the network, image q in the mean of the others.
+    """
+    x = _networks(X, 2)
+    total = x.sum(0)
+    found = x.new_empty(len(x), x.shape[2], x.shape[2])
+    for i, a in enumerate(x):  # one at a time: only the result is large
+        found[i] = rsm(a, (total - a) / (len(x) - 1), centre=centre)
+    return like(found, X)
+
+
+def lower_triangle(R: Array) -> Array:
+    """Cells below the diagonal of square matrices, as vectors.
+
+    Parameters
+    ----------
+    R : array of shape (..., n_images, n_images)
+
+    Returns
+    -------
+    array of shape (..., n_images * (n_images - 1) / 2)
+    """
+    r = as_tensor(R)
+    if r.dim() < 2 or r.shape[-1] != r.shape[-2] or r.shape[-1] < 2:
+        raise InputError(f"an RSM of shape {tuple(r.shape)} is not square with at least 2 images")
+    i, j = torch.tril_indices(r.shape[-1], r.shape[-1], -1, device=r.device)
+    return like(r[..., i, j], R)
+
+
+def correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Pearson correlation along the last axis; 0 where one is constant."""
+    a, b = (_unit_columns(v.double()[..., None]).squeeze(-1) for v in (a, b))
+    return (a * b).sum(-1)
+
+
+def compare_rsms(R1: Array, R2: Array, method: str = "pearson") -> float:
+    """Correlation of two RSMs over the pairs of images below the diagonal.
+
+    Parameters
+    ----------
+    R1, R2 : array of shape (n_images, n_images)
+    method : {"pearson", "spearman", "kendall"}
+        Kendall's is tau-b, which counts ties.
+
+    Returns
+    -------
+    float
+        Between -1 and 1; 0 if all cells of one are equal.
+    """
+    from scipy import stats
+
+    if method not in METHODS:
+        raise InputError(f"method={method!r} is not allowed: {', '.join(METHODS)}")
+    a, b = as_tensor(lower_triangle(R1)), as_tensor(lower_triangle(R2))
+    if a.shape != b.shape:
+        raise InputError(f"RSMs of {tuple(R1.shape)} and {tuple(R2.shape)} are of other images")
+    if method == "pearson":
+        return float(correlation(a, b))
+    if (a == a[0]).all() or (b == b[0]).all():
+        return 0.0
+    test = stats.spearmanr if method == "spearman" else stats.kendalltau
+    return float(test(a.numpy(force=True), b.numpy(force=True)).statistic)
+
+
+def consistency(R: Array) -> Array:
+    """Correlation of every two networks' own RSMs.
+
+    Parameters
+    ----------
+    R : array of shape (n_networks, n_images, n_images) or (n_networks, n_pairs)
+        RSMs, or their lower triangles.
+
+    Returns
+    -------
+    array of shape (n_networks, n_networks)
+        float64; ones on the diagonal; 0 for an RSM whose cells are all equal.
+    """
+    r = as_tensor(R)
+    if r.dim() not in (2, 3):
+        raise InputError(f"R of shape {tuple(r.shape)}: one RSM, or its lower triangle, a network")
+    vectors = as_tensor(lower_triangle(r)) if r.dim() == 3 else r
+    # float64, one network at a time: the vectors of many images are long
+    unit = torch.stack([_unit_columns(v.double()[:, None])[:, 0] for v in vectors])
+    return like((unit @ unit.T).clamp_(-1, 1).fill_diagonal_(1), R)
+
+
+def class_rsm(R: Array, labels: Array) -> Array:
+    """Mean similarity of the images of two classes, for every two classes.
+
+    Parameters
+    ----------
+    R : array of shape (n_images, n_images)
+    labels : array of shape (n_images,), int
+
+    Returns
+    -------
+    array of shape (n_classes, n_classes)
+        Within a class, the similarity of an image with itself does not count.
+    """
+    r, y = as_tensor(R), as_tensor(labels)
+    classes = y.unique()
+    member = (y[None] == classes[:, None]).to(r)  # (n_classes, n_images)
+    size = member.sum(1)
+    sums = member @ r @ member.T - torch.diag(member @ r.diagonal())
+    counts = size[:, None] * size[None] - torch.diag(size)
+    return like(sums / counts.clamp(min=1), R)

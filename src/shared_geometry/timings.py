@@ -1,0 +1,139 @@
+"""What the benchmarks measured, read and put into words."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared_geometry.errors import DataError
+from shared_geometry.wording import NAMES
+
+_NEEDED = {  # of the file that each benchmark writes
+    "srm": {"cases", "growth"},
+    "training": {"results", "settings"},
+    "binder": {"chapters", "limit"},
+}
+_ALWAYS = {"commit", "hardware", "versions"}
+
+
+def read_timings(path: str | Path) -> dict[str, Any]:
+    """Results file of a benchmark: ``srm.json``, ``training.json`` or ``binder.json``.
+
+    Raises
+    ------
+    DataError
+        If it is missing, not JSON, or lacks something.
+    """
+    path = Path(path)
+    remake = f"`make bench-{path.stem}` writes it"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise DataError(f"there is no file {str(path)!r}; {remake}") from None
+    except ValueError as error:
+        raise DataError(f"{path.name} is no JSON: {error}") from None
+    needed = _NEEDED.get(path.stem, set()) | _ALWAYS
+    if not isinstance(found, dict) or (missing := needed - set(found)):
+        lacks = "an object" if not isinstance(found, dict) else ", ".join(sorted(missing))
+        raise DataError(f"{path.name} lacks {lacks}; {remake} anew")
+    return found
+
+
+def slope(size: Sequence[float], seconds: Sequence[float]) -> float:
+    """Exponent p of seconds = c size^p, by least squares on the logarithms."""
+    return float(np.polyfit(np.log(size), np.log(seconds), 1)[0])
+
+
+def _who(row: Mapping[str, Any]) -> str:
+    return "this package" if row["who"] == "ours" else f"BrainIAK {row['who']}"
+
+
+def comparison(timings: Mapping[str, Any]) -> str:
+    """A table for each case as Markdown: seconds, ratio, variance explained, memory, floor."""
+    lines = []
+    for case in timings["cases"]:
+        lines += [
+            f"**{case['case'].replace(' x ', ' × ')}**",
+            "",
+            "| solver | seconds | × ours | fit | held out | GiB | × floor |",
+            "|:--|--:|--:|--:|--:|--:|--:|",
+        ]
+        lines += [
+            f"| {_who(row)} | {row['seconds']:.2f} | {row['ratio']:.1f} | {row['fit']:.5f} "
+            f"| {row['held_out']:.5f} | {row['memory']:.2f} | {row['over_floor']:.1f} |"
+            for row in case["rows"]
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def summary(timings: Mapping[str, Any]) -> str:
+    """The comparison in two sentences, and where it was made."""
+    ratios = [row["ratio"] for case in timings["cases"] for row in case["rows"][1:]]
+    gains = [
+        case["rows"][0]["fit"] - max(row["fit"] for row in case["rows"][1:])
+        for case in timings["cases"]
+    ]
+    memory = [
+        row["memory"] / case["rows"][0]["memory"]
+        for case in timings["cases"]
+        for row in case["rows"][1:]
+    ]
+    return (
+        f"BrainIAK takes {min(ratios):.0f} to {max(ratios):.0f} times as long, and "
+        f"{min(memory):.1f} to {max(memory):.0f} times the memory. The part of the variance "
+        f"explained on the samples of the fit differs from that of its better solver by "
+        f"{_signed(min(gains))} to {_signed(max(gains))}. Measured on {timings['hardware']}."
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{value * 1e5:+.1f}".replace("-", "−") + " × 10⁻⁵"
+
+
+def provenance_line(timings: Mapping[str, Any]) -> str:
+    """Commit, machine and versions of the measurement, for under a figure."""
+    versions = json.loads(timings["versions"])
+    names = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"Commit {timings['commit']}; {timings['hardware']}; {names}."
+
+
+def chapters_table(timings: Mapping[str, Any]) -> str:
+    """Seconds and peak memory of each chapter as Markdown, and what it was confined to."""
+    rows = [
+        f"| {row['chapter']} | {row['seconds']:.0f} | {row['memory']:.2f} |"
+        for row in timings["chapters"]
+    ]
+    cores = "one core" if timings["cores"] == 1 else f"{timings['cores']} cores"
+    return "\n".join(
+        [
+            "| chapter | seconds | memory (GB) |",
+            "|:--|--:|--:|",
+            *rows,
+            "",
+            f"Measured on {cores} of {timings['hardware']}, with at most {timings['limit']:g} GB "
+            f"allowed, commit {timings['commit'][:12]}.",
+        ]
+    )
+
+
+def training_table(timings: Mapping[str, Any]) -> str:
+    """Images a second of a population and of a plain loop as Markdown."""
+    rows = [
+        f"| {NAMES[name]} | {found['images_per_second']['ours']:,} "
+        f"| {found['images_per_second'][found['peer']]:,} | {found['ratio']:.2f} |"
+        for name, found in timings["results"].items()
+    ]
+    return "\n".join(
+        [
+            "| network | ours, images/s | plain loop, images/s | ratio |",
+            "|:--|--:|--:|--:|",
+            *rows,
+            "",
+            f"Median over turns; {timings['settings']['networks']} networks on "
+            f"{timings['settings']['images']:,} images each, {timings['hardware']}, commit "
+            f"{timings['commit'][:12]}.",
+        ]
+    )

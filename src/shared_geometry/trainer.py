@@ -1,0 +1,255 @@
+"""One network on its way through training: a step, an epoch, and where to go on after a break.
+
+Whatever is random in a step is drawn from the seed, the network's index and the step's number, so
+that a run which goes on from a step needs no generator's state.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shared_geometry.checkpoints import (
+    History,
+    checkpoint_path,
+    history_path,
+    load_history,
+    save_checkpoint,
+    save_history,
+    state_path,
+)
+from shared_geometry.errors import InputError
+from shared_geometry.files import read_tensors, reuse, write_tensors
+from shared_geometry.job import Job
+from shared_geometry.layers import attach_generator
+from shared_geometry.randomness import derive_seed, torch_generator
+from shared_geometry.recipes import Plateau, Recipe, learning_rate
+
+# progress(network, epochs done, epochs in all, test accuracy)
+Progress = Callable[[int, int, int, float], None]
+
+_TEST_BATCH = 500
+
+
+class Stopped(KeyboardInterrupt):
+    """Training was told to stop; where it was is on disk."""
+
+
+def _kernels(network: nn.Module, kinds: tuple[type, ...]) -> list[Tensor]:
+    return [m.weight for m in network.modules() if isinstance(m, kinds)]
+
+
+def make_optimiser(network: nn.Module, how: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser over all parameters; its learning rate is set at every step."""
+    decayed = _kernels(network, (nn.Conv2d,) if how.l2 else (nn.Conv2d, nn.Linear))
+    ids = {id(weight) for weight in decayed}
+    rest = [weight for weight in network.parameters() if id(weight) not in ids]
+    # torch adds weight_decay * w to the gradient, and the gradient of l2 * ||w||^2 is 2 l2 w.
+    groups = [
+        {"params": decayed, "weight_decay": 2 * how.l2 or how.weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    if how.optimiser == "rmsprop":
+        return torch.optim.RMSprop(groups, alpha=0.9, eps=how.epsilon)
+    kind = torch.optim.Adam if how.optimiser == "adam" else torch.optim.AdamW
+    return kind(groups, eps=how.epsilon, fused=True)
+
+
+class Run:
+    """One network on its way through training."""
+
+    def __init__(self, job: Job, network: int) -> None:
+        self.job, self.network = job, network
+        self.module = job.build(network).to(job.device, memory_format=torch.channels_last)
+        for part in self.module.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.momentum = job.how.norm_momentum
+        self.generator = torch.Generator(job.device)
+        attach_generator(self.module, self.generator)
+        self.optimiser = make_optimiser(self.module, job.how)
+        self.step = 0
+        self.loss = torch.zeros((), dtype=torch.float64, device=job.device)  # sum over the epoch
+        self.plateau = Plateau(job.how.learning_rate)
+        self.history = History()
+        self.spent = 0.0  # seconds of this epoch, before the last start
+        self.saved_at = self.started_at = time.monotonic()
+        self.state_path = state_path(job.folder, network)
+        state = reuse(self.state_path, self._read_state)
+        if state is not None and _has_checkpoints(job, network, state[1]["step"]):
+            self._restore(*state)
+
+    def _read_state(self, path: Path) -> tuple[dict[str, Tensor], dict]:
+        return read_tensors(path, {"training": self.job.training, "network": self.network})
+
+    def _parameters(self) -> list[Tensor]:
+        return [p for group in self.optimiser.param_groups for p in group["params"]]
+
+    def save_state(self) -> None:
+        """Write all that is needed to go on from this step."""
+        tensors = {f"network.{k}": v for k, v in self.module.state_dict().items()}
+        for i, parameter in enumerate(self._parameters()):
+            for key, value in self.optimiser.state[parameter].items():
+                tensors[f"optimiser.{i}.{key}"] = value
+        about = {
+            "training": self.job.training,
+            "network": self.network,
+            "step": self.step,
+            "loss": float(self.loss),
+            "plateau": [self.plateau.rate, self.plateau.best, self.plateau.wait],
+            "history": asdict(self.history),
+            "spent": self._seconds(),
+        }
+        write_tensors(self.state_path, tensors, about)
+        self.saved_at = time.monotonic()
+
+    def _restore(self, tensors: dict[str, Tensor], about: dict) -> None:
+        weights = {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith("network.")}
+        self.module.load_state_dict(weights)
+        for i, parameter in enumerate(self._parameters()):
+            prefix = f"optimiser.{i}."
+            for name in (n for n in tensors if n.startswith(prefix)):
+                value = tensors[name]
+                held = self._slot(parameter, value).copy_(value)
+                self.optimiser.state[parameter][name.removeprefix(prefix)] = held
+        self.step = about["step"]
+        self.loss.fill_(about["loss"])
+        self.plateau = Plateau(*about["plateau"])
+        self.history = History(**about["history"])
+        self.spent = about["spent"]
+
+    def _slot(self, parameter: Tensor, value: Tensor) -> Tensor:
+        """Empty tensor for a value of the optimiser's state, where and as it wants it."""
+        if value.shape == parameter.shape:
+            return torch.empty_like(parameter)  # fused optimisers walk through both in step
+        fused = self.optimiser.defaults.get("fused")
+        return torch.empty_like(value, device=parameter.device if fused else "cpu")
+
+    def _seconds(self) -> float:
+        return self.spent + time.monotonic() - self.started_at
+
+    def _save_checkpoints(self, steps: dict[float, int]) -> None:
+        for epoch in (epoch for epoch, step in steps.items() if step == self.step):
+            state = self.module.state_dict()
+            save_checkpoint(self.job.folder, self.network, epoch, state, self.job.training)
+
+    def _autocast(self) -> torch.autocast:
+        on = self.job.dtype is not torch.float32
+        return torch.autocast(self.job.device.type, self.job.dtype, enabled=on)
+
+    def _learn(self, indices: Tensor, rate: float) -> None:
+        """One step of the optimiser on the training images at ``indices``."""
+        seed = derive_seed(self.job.seed, "step", self.network, self.step)
+        self.generator.manual_seed(seed)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        images, labels = self.job.supply.batch(indices, self.job.how, self.generator)
+        with self._autocast():
+            logits = self.module(images)
+        loss = functional.cross_entropy(logits.float(), labels)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.loss += loss.detach().double()
+
+    @torch.inference_mode()
+    def _test(self) -> tuple[float, float]:
+        """Mean cross-entropy and accuracy over the test images."""
+        self.module.eval()
+        loss = torch.zeros((), dtype=torch.float64, device=self.job.device)
+        right = torch.zeros((), dtype=torch.int64, device=self.job.device)
+        for images, labels in self.job.supply.test_batches(_TEST_BATCH):
+            with self._autocast():
+                logits = self.module(images)
+            loss += functional.cross_entropy(logits.float(), labels, reduction="sum").double()
+            right += (logits.argmax(1) == labels).sum()
+        self.module.train()
+        n = len(self.job.data.test)
+        return float(loss) / n, float(right) / n
+
+    @torch.no_grad()
+    def _penalty(self) -> float:
+        """What Keras adds to the test loss that it watches for a plateau."""
+        if not self.job.how.l2:
+            return 0.0
+        squares = [float(w.double().square().sum()) for w in _kernels(self.module, (nn.Conv2d,))]
+        return self.job.how.l2 * sum(squares)
+
+    def _close_epoch(self, rate: float) -> None:
+        test_loss, accuracy = self._test()
+        train_loss = float(self.loss) / self.job.steps
+        if not (train_loss < float("inf") and test_loss < float("inf")):
+            raise InputError(
+                f"training of network {self.network} diverged in epoch "
+                f"{len(self.history.seconds) + 1}: lower learning_rate={self.job.how.learning_rate}"
+            )
+        self.loss.zero_()
+        self.plateau = self.plateau.after(test_loss + self._penalty(), self.job.how)
+        values = (train_loss, test_loss, accuracy, rate, self._seconds())
+        for curve, value in zip(fields(History), values, strict=True):
+            getattr(self.history, curve.name).append(value)
+        self.spent, self.started_at = 0.0, time.monotonic()
+
+    def _order(self, epoch: int) -> tuple[Tensor, ...]:
+        """Indices of each batch of an epoch."""
+        n = len(self.job.data.train)
+        generator = torch_generator(self.job.seed, "order", self.network, epoch)
+        order = torch.randperm(n, generator=generator).to(self.job.device)
+        return order.split(self.job.how.batch_size)
+
+    def epoch(self) -> None:
+        """The rest of the epoch that ``step`` lies in."""
+        how, steps = self.job.how, self.job.steps
+        number, first = divmod(self.step, steps)
+        checkpoints = how.checkpoint_steps(len(self.job.data.train))
+        order = self._order(number)
+        for place in range(first, steps):
+            rate = learning_rate(how, self.step, how.epochs * steps, self.plateau)
+            self._learn(order[place], rate)
+            self.step += 1
+            self._save_checkpoints(checkpoints)
+            if place + 1 < steps:
+                self._pause()
+        self._close_epoch(rate)
+
+    def _pause(self) -> None:
+        """Save the state when it is due, or when training is to stop here."""
+        stop = self.job.stop.is_set()
+        if stop or time.monotonic() - self.saved_at > self.job.save_every:
+            self.save_state()
+        if stop:
+            raise Stopped
+
+    def train(self, progress: Progress) -> History:
+        """Go on from where the network stands to the end."""
+        if self.step == 0:
+            self._save_checkpoints(self.job.how.checkpoint_steps(len(self.job.data.train)))
+        while (done := len(self.history.seconds)) < self.job.how.epochs:
+            if done:
+                progress(self.network, done, self.job.how.epochs, self.history.test_accuracy[-1])
+            self.epoch()
+            self._pause()
+        save_history(self.job.folder, self.network, self.history, self.job.training)
+        return self.history
+
+
+def _has_checkpoints(job: Job, network: int, step: int) -> bool:
+    """Whether every checkpoint up to ``step`` is on disk and sound."""
+    for epoch, at in job.how.checkpoint_steps(len(job.data.train)).items():
+        path = checkpoint_path(job.folder, network, epoch)
+        expected = {"training": job.training, "network": network, "epoch": epoch}
+        sound = at > step or reuse(path, lambda p, e=expected: read_tensors(p, e)) is not None
+        if not sound:
+            return False
+    return True
+
+
+def finished(job: Job, network: int) -> History | None:
+    """History of a network that is wholly on disk, every checkpoint sound; else None."""
+    path = history_path(job.folder, network)
+    history = reuse(path, lambda _: load_history(job.folder, network, job.training))
+    complete = history is not None and _has_checkpoints(job, network, job.how.epochs * job.steps)
+    return history if complete else None

@@ -1,0 +1,38 @@
+"""Numbers and names as they stand in a sentence."""
+
+from collections.abc import Iterable
+
+NAMES = {
+    "digits": "handwritten digits",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "convnet": "ConvNet",
+    "resnet18": "ResNet18",
+}
+_LAYERS = {"pool1": "first pooling", "pool2": "second pooling", "dense": "dense"}
+
+
+def layer_name(label: str) -> str:
+    """A layer's name in a sentence or on an axis."""
+    return _LAYERS.get(str(label), f"layer {label}")
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number with a true minus sign, and none before zero."""
+    text = f"{float(value):.{digits}f}"
+    return (text if float(text) else text.removeprefix("-")).replace("-", "−")
+
+
+def interval_text(values: Iterable[float], digits: int = 2) -> str:
+    """Estimate and bounds, of three values: 0.94 [0.93, 0.95]."""
+    estimate, low, high = (number(value, digits) for value in values)
+    return f"{estimate} [{low}, {high}]"
+
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power_of_ten(value: float) -> str:
+    """A number by its order of magnitude: 3 × 10⁻¹⁵."""
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
