@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+import torch
+from scipy.stats import ortho_group
+
+from shared_geometry.analysis import (
+    Activity,
+    Settings,
+    analyse_layer,
+    class_patterns,
+    fit,
+    variance_explained,
+)
+from shared_geometry.controls import permuted_units, shuffled_control
+
+N, UNITS, CLASSES = 4, 30, 5
+SETTINGS = Settings(n_components=None, centre=True, solver="torch", n_resamples=200, seed=0)
+IMAGES = torch.arange(0, 40, 4)
+
+
+def population(noise, *, rotate=True, seed=0, offset=0.0):
+    """Networks that see one shared response through rotations of their own, plus noise."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(UNITS, CLASSES))
+    labels = np.sort(np.arange(240) % CLASSES)
+    shared = centres[:, labels] + 0.5 * rng.normal(size=(UNITS, 240))
+    q = ortho_group.rvs(UNITS, size=N, random_state=rng) if rotate else [np.eye(UNITS)] * N
+    x = np.stack([qi @ shared for qi in q]) + noise * rng.normal(size=(N, UNITS, 240)) + offset
+    order = rng.permutation(240)
+    held_out = np.sort(order[:40])
+    parts = x[..., order[40:]], x[..., held_out], labels[held_out]
+    return Activity(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
+
+
+def test_rotated_copies_are_aligned_exactly_and_look_alike():
+    found = analyse_layer(population(0.0), IMAGES, None, SETTINGS)
+    shared, native = found["geometry_current"][1][1, 0], found["geometry_current"][1][0, 0]
+    # not exactly 1: a Pearson correlation takes off a mean over units, which a rotation moves
+    assert shared == pytest.approx(1, abs=0.03)
+    assert native < 0.5
+    torch.testing.assert_close(
+        found["consistency_pairs"], torch.ones(2, N, N).double(), atol=0.06, rtol=0
+    )
+    _, corrected, left_out, unaligned = found["variance"].mean(1)
+    assert corrected == pytest.approx(1, abs=1e-6)
+    assert left_out == pytest.approx(1, abs=1e-6)
+    assert unaligned < 0.4  # S holds a quarter of the network itself
+
+
+def test_networks_of_pure_noise_share_nothing():
+    rng = np.random.default_rng(1)
+    x = torch.from_numpy(rng.normal(size=(N, UNITS, 600)))
+    activity = Activity(x[..., 100:], x[..., :100], torch.arange(100) % CLASSES)
+    found = analyse_layer(activity, IMAGES, None, SETTINGS)
+    assert found["variance"][2].max() < 0.02
+    assert found["geometry_current"][1, 1, 0].abs() < 0.1
+    assert found["variance"][1].min() > found["variance"][2].max() + 0.1  # S holds network i
+
+
+def test_shuffled_images_leave_nothing_to_align():
+    control = shuffled_control(population(0.1), SETTINGS)
+    real = analyse_layer(population(0.1), IMAGES, None, SETTINGS)
+    assert control["control_variance"][2].max() < 0.1
+    assert real["variance"][2].min() > 0.8
+
+
+def test_units_in_a_random_order_say_what_chance_does_in_native_space():
+    rng = np.random.default_rng(4)
+    spread = torch.from_numpy(rng.normal(size=(2, 40)))  # two dimensions: chance does much
+    x = torch.from_numpy(rng.normal(size=(N, UNITS, 2))) @ spread
+    activity = Activity(x, x, torch.arange(40) % CLASSES)
+    draws = permuted_units(activity, SETTINGS, 40)
+    assert draws.abs().max() > 0.3
+    same = Activity(x[:1].expand(N, -1, -1), x[:1].expand(N, -1, -1), activity.labels)
+    real = analyse_layer(same, IMAGES, None, SETTINGS)["geometry_current"][0, 0, 0]
+    assert real > permuted_units(same, SETTINGS, 40).max()  # units that do correspond stand out
+
+
+def test_more_noise_means_less_variance_explained():
+    means = [
+        analyse_layer(population(noise), IMAGES, None, SETTINGS)["variance"][2].mean()
+        for noise in (0.0, 0.3, 1.0, 3.0)
+    ]
+    assert means == sorted(means, reverse=True)
+
+
+def test_published_variance_is_the_formula_of_the_authors_code():
+    activity = population(0.5, offset=0.7)
+    model = fit(activity.alignment, SETTINGS)
+    x = activity.held_out.numpy()
+    w = np.stack([np.asarray(wi) for wi in model.w_])
+    s = np.mean([wi.T @ xi for wi, xi in zip(w, x, strict=True)], axis=0)
+    expected = [1 - np.mean((xi - wi @ s) ** 2) / np.var(xi) for wi, xi in zip(w, x, strict=True)]
+    found = variance_explained(model, activity.alignment, activity.held_out)
+    np.testing.assert_allclose(found[0], expected, rtol=1e-8)
+
+
+def test_left_out_variance_uses_nothing_of_the_network_it_explains():
+    activity = population(0.5)
+    model = fit(activity.alignment, SETTINGS)
+    found = variance_explained(model, activity.alignment, activity.held_out)[2]
+    y = [(x - x.mean(1, keepdims=True)) for x in activity.alignment.numpy()]
+    means = [x.mean(1, keepdims=True) for x in activity.alignment.numpy()]
+    z = [x - m for x, m in zip(activity.held_out.numpy(), means, strict=True)]
+    w = [np.asarray(wi) for wi in model.w_]
+    for i in range(N):
+        others = [j for j in range(N) if j != i]
+        s = np.mean([w[j].T @ y[j] for j in others], axis=0)
+        u, _, vt = np.linalg.svd(y[i] @ s.T, full_matrices=False)
+        target = np.mean([w[j].T @ z[j] for j in others], axis=0)
+        expected = 1 - np.sum((z[i] - u @ vt @ target) ** 2) / np.sum(z[i] ** 2)
+        assert found[i].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_without_centring_both_readings_are_one():
+    settings = SETTINGS._replace(centre=False)
+    found = analyse_layer(population(0.3, offset=1.0), IMAGES, None, settings)
+    for name in ("geometry_current", "rsm_class", "rsm_image"):
+        torch.testing.assert_close(found[name][0], found[name][1])
+
+
+def test_the_last_checkpoint_is_its_own_reference():
+    activity = population(0.3)
+    last = analyse_layer(activity, IMAGES, None, SETTINGS)
+    torch.testing.assert_close(last["geometry_final"], last["geometry_current"])
+    earlier = analyse_layer(population(1.0, seed=3), IMAGES, last["within"], SETTINGS)
+    assert (earlier["geometry_final"] < earlier["geometry_current"])[:, 1, 0].all()
+
+
+def test_class_patterns_keep_the_distances_between_class_means():
+    activity = population(0.2)
+    patterns = class_patterns(activity.held_out, activity.labels, n_axes=UNITS)
+    means = torch.stack(
+        [activity.held_out[..., activity.labels == c].mean(-1) for c in range(CLASSES)], 1
+    )
+    torch.testing.assert_close(
+        torch.cdist(patterns[0], patterns[0]), torch.cdist(means[0], means[0])
+    )
+
+
+def test_turning_all_networks_alike_does_not_move_the_class_patterns():
+    activity = population(0.2)
+    q = torch.from_numpy(ortho_group.rvs(UNITS, random_state=5))
+    torch.testing.assert_close(
+        class_patterns(activity.held_out, activity.labels),
+        class_patterns(q @ activity.held_out, activity.labels),
+    )

@@ -1,0 +1,272 @@
+"""The book in a real browser, with every request to another host refused and recorded."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from shared_geometry.pages import read_pages
+
+pytestmark = [pytest.mark.book, pytest.mark.browser]
+
+PAGES = [page.name for page in read_pages(ROOT)]
+WIDTHS = (360, 768, 1200, 1440)
+DRAWN = "figure => figure.dataset.drawn !== undefined"
+
+
+MARKS = ".trace, .heatmaplayer image, .point, .gl-container canvas"
+
+
+class Visit:
+    """One page in a fresh browser context, and everything that went wrong on it."""
+
+    def __init__(self, browser, *, theme="light", width=1440):
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=theme, accept_downloads=True
+        )
+        self.page = self.context.new_page()
+        self.outside, self.troubles = [], []
+        self.context.route(re.compile(r"^https?://(?!127\.0\.0\.1[:/])"), self._refuse)
+        self.page.on("console", lambda m: m.type == "error" and self.troubles.append(m.text))
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("requestfailed", lambda r: self.troubles.append(f"failed: {r.url}"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.context.close()
+
+    def _refuse(self, route):
+        self.outside.append(route.request.url)
+        route.abort()
+
+    def open(self, address):
+        self.page.goto(address, wait_until="load")
+        self.page.evaluate("() => window.MathJax?.startup?.promise")
+        return self
+
+    def figures(self):
+        """Every figure of the page, scrolled to and drawn (or failed)."""
+        figures = self.page.query_selector_all("figure.sg-figure")
+        for figure in figures:
+            figure.scroll_into_view_if_needed()
+            handle = figure.as_element()
+            self.page.wait_for_function(DRAWN, arg=handle, timeout=30_000)
+        return figures
+
+
+def picture(figure):
+    plot = figure.query_selector(".sg-plot")
+    return np.asarray(Image.open(io.BytesIO(plot.screenshot())).convert("RGB"))
+
+
+def check_figures(visit):
+    """Every figure is drawn: Plotly says so, its traces are there, and one sees more than paper."""
+    for figure in visit.figures():
+        name = figure.get_attribute("id")
+        assert figure.get_attribute("data-drawn") == "true", f"{name} is not drawn"
+        traces = figure.evaluate(
+            """f => f.querySelector('.sg-plot')._fullData.filter(t => t.visible === true)
+                 .map(t => [t.type, t._length ?? (t.x || t.z || t.values || []).length])"""
+        )
+        assert traces, f"{name} has no visible trace"
+        assert all(length for _, length in traces), f"{name} has an empty trace: {traces}"
+        marks = figure.query_selector_all(MARKS)
+        assert marks, f"{name} has no marks"
+        colours = np.unique(picture(figure).reshape(-1, 3), axis=0)
+        assert len(colours) > 8, f"{name} shows {len(colours)} colours"
+
+
+def check_formulas(visit):
+    missing = visit.page.evaluate(
+        """() => [...document.querySelectorAll('.math')]
+                   .filter(e => !e.querySelector('mjx-container')).map(e => e.textContent)"""
+    )
+    assert missing == []
+    assert visit.page.query_selector("mjx-merror, [data-mjx-error]") is None
+    assert not re.search(r"\\\(|\\\[|\$\$", visit.page.inner_text("article"))
+
+
+def check_quiet(visit):
+    assert visit.outside == []
+    assert visit.troubles == []
+
+
+CUT = """() => [...document.querySelectorAll('.sg-plot .gtitle')].filter(title => {
+    const plot = title.closest('.sg-plot').getBoundingClientRect();
+    return title.getBoundingClientRect().right > plot.right + 1;
+}).map(title => title.textContent)"""
+
+
+def check_widths(visit):
+    """Nothing makes the page scroll sideways, and no figure's title is cut off."""
+    for width in WIDTHS:
+        visit.page.set_viewport_size({"width": width, "height": 900})
+        visit.page.wait_for_timeout(300)
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        if cut := visit.page.evaluate(CUT):
+            visit.page.wait_for_timeout(2000)  # figures that are not in view are drawn anew later
+            assert visit.page.evaluate(CUT) == [], cut
+
+
+def check_accessible(visit):
+    """axe-core finds no serious or critical fault."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    # axe would fetch style sheets again, and look for those they import in the wrong folder.
+    found = Axe().run(visit.page, options={"preload": False}).response
+    faults = {
+        fault["id"]: [node["html"][:160] for node in fault["nodes"]][:3]
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+    }
+    assert faults == {}
+
+
+def background(visit):
+    shown = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return sum(map(int, re.findall(r"\d+", shown)[:3]))
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_page_is_drawn_whole_quiet_and_accessible_at_every_width(browser, site, name, theme):
+    with Visit(browser, theme=theme).open(f"{site}/{name}.html") as visit:
+        check_figures(visit)
+        check_formulas(visit)
+        assert (background(visit) > 380) == (theme == "light")
+        check_accessible(visit)
+        check_widths(visit)
+        check_quiet(visit)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_drawn_whole_and_accessible_on_a_phone(browser, site, name):
+    with Visit(browser, width=360).open(f"{site}/{name}.html") as visit:
+        check_figures(visit)
+        check_formulas(visit)
+        for figure in visit.page.query_selector_all("figure.sg-figure"):
+            box = figure.query_selector(".main-svg").bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 360
+        check_accessible(visit)
+        check_quiet(visit)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_opens_from_the_file_system(browser, book, name):
+    with Visit(browser).open((book.index.parent / f"{name}.html").as_uri()) as visit:
+        check_figures(visit)
+        check_formulas(visit)
+        check_quiet(visit)
+
+
+@pytest.mark.parametrize("name", ["search", "404"])
+def test_a_page_that_is_no_chapter_is_quiet_and_accessible(browser, site, name):
+    with Visit(browser).open(f"{site}/{name}.html") as visit:
+        check_accessible(visit)
+        check_widths(visit)
+        check_quiet(visit)
+
+
+VISIBLE = """f => JSON.stringify(f.querySelector('.sg-plot')._fullData.map(t => [
+    t.visible, [t.x, t.y, t.z, t.text].map(a => a ? Array.from(a).slice(0, 50).map(
+        v => v && v.length !== undefined && typeof v !== 'string' ? Array.from(v) : v) : a)]))
+    + JSON.stringify((f.querySelector('.sg-plot').layout.annotations || []).map(a => a.text))"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_slider_and_menu_changes_its_figure(browser, site, name):
+    with Visit(browser).open(f"{site}/{name}.html") as visit:
+        for figure in visit.figures():
+            identity = figure.get_attribute("id")
+            for rail in figure.query_selector_all(".slider-rail-touch-rect"):
+                rail.scroll_into_view_if_needed()
+                seen = {figure.evaluate(VISIBLE)}
+                for part in (0.02, 0.5, 0.98):
+                    box = rail.bounding_box()
+                    visit.page.mouse.click(
+                        box["x"] + part * box["width"], box["y"] + box["height"] / 2
+                    )
+                    visit.page.wait_for_timeout(400)
+                    seen.add(figure.evaluate(VISIBLE))
+                assert len(seen) > 1, f"the slider of {identity} changes nothing"
+            for menu in figure.query_selector_all(".updatemenu-header"):
+                before = figure.evaluate(VISIBLE)
+                menu.scroll_into_view_if_needed()
+                menu.click()
+                visit.page.wait_for_timeout(400)
+                figure.query_selector_all(".updatemenu-dropdown-button")[-1].click()
+                visit.page.wait_for_timeout(400)
+                assert figure.evaluate(VISIBLE) != before, f"the menu of {identity} changes nothing"
+        check_quiet(visit)
+
+
+def first_with_figures(visit, site):
+    for name in PAGES:
+        visit.open(f"{site}/{name}.html")
+        if figures := visit.figures():
+            return figures
+    raise AssertionError("no page has a figure")
+
+
+def test_the_data_of_a_figure_can_be_downloaded(browser, site):
+    with Visit(browser) as visit:
+        figure = first_with_figures(visit, site)[0]
+        with visit.page.expect_download() as download:
+            figure.query_selector(".sg-csv").click()
+        assert download.value.suggested_filename == f"{figure.get_attribute('id')}.csv"
+        rows = download.value.path().read_text().splitlines()
+        assert len(rows) > 5
+        assert len({row.count(",") for row in rows[:3]}) == 1
+
+
+def test_a_figure_follows_the_theme_and_keeps_the_readers_view(browser, site):
+    look = """f => [getComputedStyle(f.querySelector('.gtitle, .xtick text')).fill,
+                    f.querySelector('.sg-plot').layout.meta_reader]"""
+    with Visit(browser, theme="light") as visit:
+        figure = first_with_figures(visit, site)[0]
+        figure.evaluate(
+            "f => Plotly.relayout(f.querySelector('.sg-plot'), {'meta_reader': 'kept'})"
+        )
+        light = figure.evaluate(look)
+        visit.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        visit.page.wait_for_timeout(800)
+        dark = figure.evaluate(look)
+        assert light[0] != dark[0]
+        assert light[1] == dark[1] == "kept"
+
+
+def test_a_broken_figure_is_noticed(browser, site):
+    def spoil(route):
+        response = route.fetch()
+        text = re.sub(
+            r'(class="sg-data">).*?(</script>)', r"\1{\2", response.text(), count=1, flags=re.S
+        )
+        route.fulfill(response=response, body=text)
+
+    with Visit(browser) as visit:
+        first_with_figures(visit, site)
+        address = visit.page.url
+        visit.page.route(address, spoil)
+        visit.open(address)
+        with pytest.raises(AssertionError, match="is not drawn"):
+            check_figures(visit)
+        assert visit.troubles
+
+
+def test_the_search_finds_a_chapter(browser, site):
+    with Visit(browser).open(f"{site}/search.html?q=rotation") as visit:
+        visit.page.wait_for_selector("#search-results li a", timeout=10_000)
+        check_quiet(visit)
+
+
+def test_the_button_turns_the_theme(browser, site):
+    with Visit(browser, theme="light").open(f"{site}/index.html") as visit:
+        visit.page.click(".theme-switch-button >> visible=true")
+        visit.page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+        check_quiet(visit)

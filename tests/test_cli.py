@@ -1,0 +1,65 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from shared_geometry.config import Config
+from shared_geometry.results import load_results
+
+
+def command(*words, cwd):
+    return subprocess.run(
+        [sys.executable, "-c", "from shared_geometry.cli import main; main()", *words],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+        env=os.environ | {"COLUMNS": "160"},
+    )
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    words = ("run", "--preset", "smoke", "--set", "max_units=32", "--save", "kept/digits.nc")
+    return command(*words, cwd=folder), folder
+
+
+def test_a_run_says_its_needs_its_summary_and_where_the_results_are(ran):
+    done, folder = ran
+    assert done.returncode == 0, done.stderr
+    assert "disk" in done.stderr
+    assert "variance explained" in done.stdout
+    assert "kept/digits.nc" in done.stdout
+    results = load_results(folder / "kept" / "digits.nc")
+    assert Config.from_json(results.attrs["config"]).max_units == 32
+
+
+def test_show_prints_a_results_file_with_its_provenance(ran):
+    _, folder = ran
+    done = command("show", "kept/digits.nc", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    for word in ("command: shared-geometry run", "commit: ", "hardware: ", "dense"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "--dataset", "mnist"), "'digits', 'cifar10' or 'cifar100'"),
+        (("run", "--networks", "1"), "networks=1"),
+        (("run", "--networks", "two"), "two"),
+        (("run", "--set", "epochs"), "field=value"),
+        (("run", "--set", "epoch=3"), "unknown parameter 'epoch'"),
+        (("run", "--nonsense"), "nonsense"),
+        (("show", "absent.nc"), "no results file"),
+        (("data", "mnist"), "mnist"),
+    ],
+)
+def test_what_a_user_did_wrong_is_said_in_a_line(tmp_path, words, message):
+    done = command(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,110 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared_geometry.config import Config, Parameters
+from shared_geometry.errors import InputError
+
+BAD = {
+    "networks=1": ({"networks": 1}, "networks=1"),
+    "no network": ({"networks": 0}, "networks=0"),
+    "fractional networks": ({"networks": 2.5}, "networks=2.5"),
+    "a truth value for a number": ({"networks": True}, "networks=True"),
+    "text for a number": ({"seed": "7"}, "seed='7'"),
+    "no epoch": ({"epochs": 0}, "epochs=0"),
+    "unknown data set": ({"dataset": "mnist"}, "'digits', 'cifar10' or 'cifar100'"),
+    "unknown architecture": ({"architecture": "vgg"}, "'convnet' or 'resnet18'"),
+    "unknown preset": ({"preset": "slow"}, "'smoke', 'quick', 'fast' or 'paper'"),
+    "preset of a wrong type": ({"preset": 3}, "preset=3"),
+    "misspelt name": ({"netwroks": 3}, "unknown parameter 'netwroks'; known are"),
+    "k above the units": ({"components": 999}, "components=999 is larger than max_units=150"),
+    "falling checkpoints": ({"checkpoints": [2, 1]}, "rising order"),
+    "checkpoint after the end": ({"epochs": 2, "checkpoints": [0, 5]}, "lies after the last epoch"),
+    "analysed out of order": ({"analysed": [1.0, 0.5]}, "rising order"),
+    "negative checkpoint": ({"checkpoints": [-1, 1]}, "checkpoints"),
+    "not a number": ({"learning_rate": float("nan")}, "learning_rate=nan"),
+}
+
+
+@pytest.mark.parametrize(("fields", "message"), BAD.values(), ids=BAD.keys())
+def test_a_bad_field_is_refused_with_its_name_and_what_is_allowed(fields, message):
+    with pytest.raises(InputError) as caught:
+        Config.from_preset(**fields)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_preset_fills_only_the_fields_that_are_left_out():
+    filled = Config.from_preset("fast", dataset="cifar10")
+    assert (filled.networks, filled.recipe) == (10, "fast")
+    given = Config.from_preset("fast", dataset="cifar10", networks=3, recipe="paper")
+    assert (given.networks, given.recipe) == (3, "paper")
+
+
+def test_a_config_survives_the_way_to_json_and_back():
+    config = Config.from_preset("smoke", checkpoints=[0, 0.25, 1])
+    assert Config.from_json(config.to_json()) == config
+
+
+def test_the_digest_changes_with_every_field_but_the_name_of_the_preset():
+    config = Config.from_preset("quick", dataset="cifar10")
+    same = Config(**(config.model_dump() | {"preset": "fast"}))
+    assert same.digest == config.digest
+    changed = {
+        "networks": 6,
+        "seed": 1,
+        "epochs": 5,
+        "max_units": 255,
+        "centre": False,
+        "dataset": "cifar100",
+        "architecture": "resnet18",
+        "solver": "brainiak",
+    }
+    digests = {Config(**(config.model_dump() | {k: v})).digest for k, v in changed.items()}
+    assert len(digests | {config.digest}) == len(changed) + 1
+
+
+def test_a_config_cannot_be_changed_after_the_fact():
+    config = Config.from_preset()
+    with pytest.raises(Exception, match="frozen"):
+        config.networks = 3
+
+
+def test_the_command_remakes_the_config():
+    config = Config.from_preset("fast", dataset="cifar10", networks=3, checkpoints=[0, 1, 4])
+    words = config.command.split()
+    fields = [words[i + 1].strip("'").split("=", 1) for i, w in enumerate(words) if w == "--set"]
+    flags = {words[i][2:]: words[i + 1] for i in (2, 4, 6)}
+    again = Config.from_preset(**flags, **{name: json.loads(text) for name, text in fields})
+    assert again == config
+
+
+@given(
+    networks=st.one_of(st.integers(), st.floats(), st.text(max_size=4), st.none(), st.booleans()),
+    dataset=st.one_of(st.text(max_size=8), st.sampled_from(["digits", "cifar10"]), st.integers()),
+    components=st.one_of(st.none(), st.integers(), st.floats()),
+)
+def test_any_fields_give_a_config_or_one_clear_sentence(networks, dataset, components):
+    refusal, config = "", None
+    try:
+        config = Config.from_preset(networks=networks, dataset=dataset, components=components)
+    except InputError as error:
+        refusal = str(error)
+    assert "\n" not in refusal
+    assert bool(refusal) != (config is not None and 2 <= config.networks <= 1000)
+
+
+class _Chapter(Parameters):
+    n_runs: int = 5
+
+
+def test_a_notebook_hands_over_its_parameters_and_nothing_else():
+    namespace = {"__name__": "__main__", "In": [], "json": json, "Config": Config, "n_runs": 7}
+    assert _Chapter.from_notebook(namespace).n_runs == 7
+
+
+def test_a_notebook_with_a_misspelt_parameter_is_stopped():
+    with pytest.raises(InputError, match="unknown parameter 'runs'; known are n_runs"):
+        _Chapter.from_notebook({"n_runs": 7, "runs": 3})

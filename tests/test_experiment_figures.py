@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from examples import CHECKPOINTS, CLASSES, small_results
+
+from shared_geometry import figures
+from shared_geometry.figures.explorer import CELLS, carried
+from shared_geometry.figures.rsm import STEP
+from shared_geometry.wording import number
+
+
+@pytest.fixture(scope="module")
+def results():
+    return small_results()
+
+
+def shown(figure, **properties):
+    """Traces that are drawn, among them those with the given properties."""
+    traces = [t for t in figure.data if t.visible is not False]
+    return [t for t in traces if all(getattr(t, k) == v for k, v in properties.items())]
+
+
+def test_training_curves_draw_every_networks_accuracy(results):
+    figure = figures.training_curves(results)
+    drawn = np.array([trace.y for trace in figure.data])
+    np.testing.assert_array_equal(drawn, results.test_accuracy.values)
+    assert "75.0%" in figure.layout.title.text
+
+
+def test_the_top_row_draws_the_final_reading_first(results):
+    figure = figures.geometry_over_training(results)
+    lines = shown(figure, mode="lines+markers")
+    expected = results.geometry_final.sel(space="shared", reading="published", bound="estimate")
+    np.testing.assert_array_equal([line.y for line in lines], expected.values)
+    assert list(lines[0].x) == [f"{c:g}" for c in CHECKPOINTS]
+
+
+def test_each_button_of_the_top_row_shows_its_own_reading(results):
+    figure = figures.geometry_over_training(results)
+    buttons = figure.layout.updatemenus[0].buttons
+    seen = []
+    for button in buttons:
+        visible = button.args[0]["visible"]
+        assert len(visible) == len(figure.data)
+        lines = [
+            t
+            for t, on in zip(figure.data, visible, strict=True)
+            if on and t.mode == "lines+markers"
+        ]
+        assert len(lines) == results.sizes["layer"]
+        seen.append(tuple(np.concatenate([line.y for line in lines])))
+    assert len(set(seen)) == len(buttons) == 4
+
+
+def test_intervals_of_the_top_row_surround_the_line(results):
+    figure = figures.geometry_over_training(results)
+    band, line = figure.data[0], figure.data[1]
+    n = len(CHECKPOINTS)
+    high, low = np.array(band.y[:n]), np.array(band.y[n:])[::-1]
+    assert (low <= np.array(line.y) + 1e-12).all()
+    assert (np.array(line.y) <= high + 1e-12).all()
+
+
+def test_the_middle_row_draws_four_measures_with_their_intervals(results):
+    figure = figures.variance_by_layer(results)
+    final = results.variance_interval.isel(checkpoint=-1)
+    for trace, measure in zip(figure.data, results.measure.values, strict=True):
+        estimate, low, high = final.sel(measure=measure).transpose("bound", "layer").values
+        np.testing.assert_array_equal(trace.y, estimate)
+        np.testing.assert_allclose(trace.y + trace.error_y.array, high)
+        np.testing.assert_allclose(trace.y - trace.error_y.arrayminus, low)
+
+
+def test_variance_over_training_has_a_line_a_checkpoint(results):
+    figure = figures.variance_over_training(results)
+    assert [trace.name for trace in figure.data] == [f"epoch {c:g}" for c in CHECKPOINTS]
+
+
+def test_the_bottom_row_draws_every_pair_once(results):
+    figure = figures.consistency_by_layer(results)
+    pairs = figure.data[0]
+    n = results.sizes["network"]
+    assert len(pairs.y) == results.sizes["layer"] * n * (n - 1) / 2
+
+
+def test_class_patterns_hold_a_frame_a_checkpoint_and_end_at_the_last(results):
+    figure = figures.class_patterns(results)
+    assert [frame.name for frame in figure.frames] == [f"{c:g}" for c in CHECKPOINTS]
+    for trace, last in zip(figure.data, figure.frames[-1].data, strict=True):
+        np.testing.assert_array_equal(trace.x, last.x)
+    assert list(figure.data[0].text) == list(CLASSES)
+
+
+def test_turning_frames_for_the_eye_keeps_all_distances(results):
+    figure = figures.class_patterns(results, layer="dense")
+    frame = figure.frames[0].data[0]
+    drawn = np.stack([frame.x, frame.y, frame.z], 1)
+    true = results.patterns.sel(layer="dense", space="native").isel(checkpoint=0, network=0).values
+    np.testing.assert_allclose(
+        np.linalg.norm(drawn[:, None] - drawn, axis=-1),
+        np.linalg.norm(true[:, None] - true, axis=-1),
+        atol=1e-5,
+    )
+
+
+def test_the_explorer_has_a_frame_for_every_layer_and_checkpoint(results):
+    figure = figures.rsm_explorer(results)
+    names = {frame.name: frame for frame in figure.frames}
+    assert len(names) == results.sizes["layer"] * results.sizes["checkpoint"]
+    frame = names["dense | 0.5"]
+    chosen = results.sel(layer="dense", checkpoint=0.5, reading="published")
+    for trace, kind in zip(frame.data, results.kind.values, strict=True):
+        shown = np.asarray(trace.z) * STEP
+        np.testing.assert_allclose(shown, chosen.rsm_class.sel(kind=kind), atol=STEP)
+    meta = figure.layout.meta
+    assert " | ".join(meta["frame"]) in names
+    assert set(meta["headings"]) == set(names)
+    value = float(chosen.geometry_current.sel(space="shared", bound="estimate"))
+    assert meta["headings"]["dense | 0.5"][2] == f"between, aligned: r = {number(value)}"
+
+
+@pytest.mark.parametrize(
+    ("layers", "checkpoints", "classes"), [(3, 14, 10), (9, 16, 100), (3, 12, 100), (2, 2, 1000)]
+)
+def test_the_explorer_keeps_the_ends_and_the_weight_of_a_page(layers, checkpoints, classes):
+    cells = 3 * classes**2
+    some, steps = carried(layers, checkpoints, cells)
+    assert some[0] == steps[0] == 0
+    assert (some[-1], steps[-1]) == (layers - 1, checkpoints - 1)
+    assert len(some) * len(steps) * cells <= CELLS or len(some) == len(steps) == 2

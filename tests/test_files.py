@@ -1,0 +1,84 @@
+import os
+
+import pytest
+import torch
+
+from shared_geometry.errors import DataError, InputError
+from shared_geometry.files import (
+    fresh,
+    read_tensors,
+    reuse,
+    writable_folder,
+    write_tensors,
+    write_text,
+)
+
+
+@pytest.fixture
+def kept(tmp_path):
+    path = tmp_path / "kept.safetensors"
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3, dtype=torch.int64)}
+    write_tensors(path, tensors, {"config": "c0ffee", "epoch": 2})
+    return path, tensors
+
+
+def test_tensors_come_back_as_they_were_written(kept):
+    path, tensors = kept
+    found, about = read_tensors(path)
+    assert about == {"config": "c0ffee", "epoch": 2}
+    for name, tensor in tensors.items():
+        assert found[name].dtype == tensor.dtype
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=0)
+
+
+def test_every_flipped_byte_is_noticed(kept):
+    path, _ = kept
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DataError):
+            read_tensors(path)
+
+
+def test_a_file_cut_short_is_refused(kept):
+    path, _ = kept
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(DataError):
+        read_tensors(path)
+
+
+def test_a_file_made_by_another_config_is_refused_by_name(kept):
+    path, _ = kept
+    with pytest.raises(DataError, match="config='c0ffee', not 'other'"):
+        read_tensors(path, {"config": "other"})
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+    path = tmp_path / "text"
+    write_text(path, "old")
+
+    def interrupted():
+        with fresh(path) as aside:
+            aside.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["text"]
+
+
+def test_a_bad_file_is_set_aside_so_that_it_is_made_again(kept):
+    path, _ = kept
+    path.write_bytes(b"not safetensors")
+    assert reuse(path, read_tensors) is None
+    assert not path.exists()
+    assert path.with_name(path.name + ".bad").exists()
+    assert reuse(path, read_tensors) is None
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        writable_folder(tmp_path / "file" / "below")
+    assert writable_folder(tmp_path / "new" / "deep").is_dir()

@@ -1,0 +1,210 @@
+import json
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from examples import small_results
+
+from shared_geometry import ledger, rules
+from shared_geometry.claims import SIMULATION
+from shared_geometry.config import Config
+from shared_geometry.errors import DataError
+from shared_geometry.ledger import NOT_RUN, NOT_TESTED
+from shared_geometry.recipes import recipe
+from shared_geometry.results import save_results
+from shared_geometry.rules import FAILS, HOLDS, IN_PART
+from shared_geometry.simulation import Setting, figure_2
+from shared_geometry.toys import train_toys
+
+
+def interval(value, width=0.01):
+    return [value, value - width, value + width]
+
+
+@pytest.fixture
+def results():
+    """Results in which every claim about a ConvNet on CIFAR-10 holds; each test spoils one."""
+    found = small_results()
+    config = Config.from_preset("paper", dataset="cifar10", architecture="convnet", networks=3)
+    found.attrs["config"] = config.to_json()
+    found.attrs["recipe"] = recipe("paper", "convnet").to_json()
+    found.control_native.values[:] = np.linspace(-0.3, 0.3, found.sizes["draw"])
+    for name in ("geometry_final", "geometry_current"):
+        found[name].loc[{"space": "native"}] = interval(0.0)
+        for place, value in enumerate((0.5, 0.7, 0.95)):
+            where = {"space": "shared", "checkpoint": found.checkpoint[place]}
+            found[name].loc[where] = interval(value)
+    for layer, value in (("pool1", 0.6), ("dense", 0.91)):
+        found.variance_interval.loc[{"layer": layer}] = interval(value)
+        found.consistency.loc[{"layer": layer}] = interval(value)
+    return found
+
+
+CONDITION = ("cifar10", "convnet")
+
+
+def row(results, name, condition=CONDITION):
+    (found,) = [
+        r
+        for r in ledger.experiment_rows({condition: results})
+        if r.claim.name == name and r.page == ledger.page_of(condition)
+    ]
+    return found
+
+
+NAMES = ("rises", "rises-now", "aligned", "formless", "depth", "consistency", "stated")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_the_results_say_so_a_claim_holds(results, name):
+    assert row(results, name).verdict == HOLDS
+
+
+def spoil_native(results):
+    results.geometry_final.loc[{"space": "native", "layer": "dense"}] = interval(-0.5)
+
+
+def spoil_rise(results):
+    first = {"space": "shared", "checkpoint": 0.0, "layer": "pool1"}
+    results.geometry_final.loc[first] = interval(0.94)
+
+
+def spoil_moment(results):
+    results.geometry_current.loc[{"space": "shared", "checkpoint": 0.0}] = interval(0.96)
+
+
+def spoil_alignment(results):
+    results.geometry_final.loc[{"space": "shared", "checkpoint": 2.0}] = interval(0.805)
+
+
+def spoil_depth(results):
+    results.variance_interval.loc[{"layer": "pool1"}] = interval(0.9)
+
+
+def spoil_order(results):
+    results.consistency.loc[{"layer": "pool1"}] = interval(0.95)
+
+
+def spoil_share(results):
+    results.variance_interval.loc[{"layer": "dense"}] = interval(0.87)
+
+
+def spoil_share_more(results):
+    results.variance_interval.loc[{"layer": "dense"}] = interval(0.8)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name", "verdict"),
+    [
+        (spoil_native, "formless", IN_PART),
+        (spoil_rise, "rises", IN_PART),
+        (spoil_moment, "rises-now", FAILS),
+        (spoil_alignment, "aligned", FAILS),
+        (spoil_depth, "depth", FAILS),
+        (spoil_order, "consistency", FAILS),
+        (spoil_share, "stated", IN_PART),
+        (spoil_share_more, "stated", FAILS),
+    ],
+)
+def test_where_the_results_say_otherwise_the_verdict_follows(results, spoil, name, verdict):
+    spoil(results)
+    found = row(results, name)
+    assert found.verdict == verdict
+    assert f"**{verdict}**" in ledger.table([found], [])
+
+
+def test_a_run_that_is_too_short_is_not_judged_but_shown(results):
+    results.attrs["recipe"] = recipe("fast", "convnet").to_json()
+    found = row(results, "aligned")
+    assert found.verdict == NOT_TESTED
+    assert "(here it holds)" in ledger.verdict_text(found)
+    short = json.loads(recipe("paper", "convnet").to_json()) | {"epochs": 10}
+    results.attrs["recipe"] = json.dumps(short)
+    assert row(results, "aligned").verdict == NOT_TESTED
+
+
+def test_a_condition_without_results_is_named(results):
+    rows = ledger.experiment_rows({CONDITION: results})
+    missing = [r for r in rows if r.found is None]
+    assert {r.verdict for r in missing} == {NOT_RUN}
+    assert len(missing) + len(NAMES) == len(rows)
+
+
+def test_less_variance_in_the_larger_network_needs_both_networks(results):
+    larger = results.copy(deep=True)
+    larger.attrs["recipe"] = recipe("paper", "resnet18").to_json()
+    larger.attrs["config"] = Config.from_preset(
+        "paper", dataset="cifar10", architecture="resnet18", networks=3
+    ).to_json()
+    both = {CONDITION: results, ("cifar10", "resnet18"): larger}
+
+    def verdict():
+        rows = [r for r in ledger.experiment_rows(both) if r.claim.name == "capacity"]
+        assert [r.verdict for r in rows[1:]] == [NOT_RUN]  # CIFAR-100
+        return rows[0].verdict
+
+    assert verdict() == FAILS
+    larger.variance_interval.loc[{"layer": "dense"}] = interval(0.85)
+    assert verdict() == HOLDS
+
+
+def test_the_theory_holds_and_a_wrong_one_would_not(monkeypatch):
+    assert [r.verdict for r in ledger.theory_rows(0)] == [HOLDS] * 3
+
+    def bent(s, n_networks, n_units, rng):
+        return [rng.normal(size=(n_units, len(s))) @ s for _ in range(n_networks)]
+
+    monkeypatch.setattr(rules, "same_geometry", bent)
+    assert [r.verdict for r in ledger.theory_rows(0)] == [FAILS] * 3
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    return figure_2(Setting(train_toys(3), 6, 0, 200))
+
+
+def test_the_simulation_is_judged_by_its_numbers(simulated):
+    rows = {r.claim.name: r for r in ledger.simulation_rows(simulated)}
+    assert rows["finds-rotations"].verdict == HOLDS
+    assert "orthogonal, exact 1.00 [1.00, 1.00]" in rows["finds-rotations"].found.value
+    spoiled = simulated.copy(deep=True)
+    spoiled.correlation_interval.loc[{"space": "shared", "reading": "exact"}] = interval(0.5)
+    assert rules.finds_rotations(spoiled).outcome == IN_PART
+
+
+def test_the_summary_counts_every_row_once(results):
+    results.attrs["recipe"] = recipe("fast", "convnet").to_json()
+    spoil_native(results)
+    rows = [*ledger.theory_rows(0), *ledger.experiment_rows({CONDITION: results})]
+    text = ledger.summary(rows)
+    n = len(rows)
+    assert text.startswith(f"Of {n} entries")
+    assert "3 hold, 7 are not tested at the paper's length" in text
+    assert f"{n - 10} have not been run yet" in text
+    assert "6 hold, 1 hold in part of these" in text
+
+
+def test_only_pages_of_the_book_are_linked(results):
+    rows = [row(results, "depth")]
+    assert 'href="cifar10-convnet.html#figure-3-middle"' in ledger.table(rows, ["cifar10-convnet"])
+    assert "href" not in ledger.table(rows, ["theory"])
+
+
+def test_results_under_the_name_of_another_condition_are_refused(results, tmp_path):
+    save_results(results, tmp_path / "cifar10-convnet.nc")
+    (condition,) = ledger.load_conditions(tmp_path)
+    assert condition == CONDITION
+    (tmp_path / "cifar10-convnet.nc").rename(tmp_path / "cifar100-resnet18.nc")
+    with pytest.raises(DataError, match="holds convnet on cifar10; expected resnet18 on cifar100"):
+        ledger.load_conditions(tmp_path)
+
+
+def test_every_claim_is_linked_to_a_figure_that_its_page_shows():
+    chapters = {"simulation": "simulation", "theory": "theory"}
+    for found in [*ledger.theory_rows(0), *ledger.experiment_rows({})]:
+        text = (ROOT / "book" / f"{chapters.get(found.page, 'experiment')}.md").read_text()
+        if found.claim.figure:
+            assert f'name="{found.claim.figure}"' in text
+    figures = {claim.figure for claim in SIMULATION}
+    text = (ROOT / "book" / "simulation.md").read_text()
+    assert all(f'name="{name}"' in text for name in figures)

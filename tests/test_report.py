@@ -1,0 +1,94 @@
+import re
+
+import numpy as np
+import pytest
+from examples import small_results
+
+from shared_geometry import report
+from shared_geometry.config import Config
+from shared_geometry.results import config_of
+
+SENTENCES = (
+    "provenance_line",
+    "describe_run",
+    "claim_in_numbers",
+    "accuracy_sentence",
+    "training_alt",
+    "patterns_alt",
+    "rsm_alt",
+    "rsm_sentence",
+    "geometry_alt",
+    "geometry_sentence",
+    "variance_alt",
+    "variance_sentence",
+    "variance_training_alt",
+    "consistency_alt",
+    "consistency_sentence",
+    "control_table",
+    "numbers_table",
+    "native_table",
+    "remake",
+)
+
+
+@pytest.fixture(scope="module")
+def results():
+    return small_results()
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_a_sentence_follows_the_numbers(results, name):
+    said = getattr(report, name)(results)
+    assert said
+    assert not re.search(r"nan|None|<xarray|Dataset", said)
+    other = small_results(n_networks=4)
+    other.attrs["seconds"] = 99.0
+    assert getattr(report, name)(other) != said
+
+
+def test_the_rsm_sentence_quotes_estimate_and_interval(results):
+    row = results.isel(checkpoint=-1, layer=-1).sel(reading="published", space="shared")
+    estimate, low, high = row.geometry_current.values
+    expected = f"{estimate:.2f} [{low:.2f}, {high:.2f}]".replace("-0.00", "0.00")
+    assert expected.replace("-", "−") in report.rsm_sentence(results)
+
+
+def test_accuracies_are_given_beside_chance(results):
+    said = report.accuracy_sentence(results)
+    final = 100 * results.test_accuracy.isel(epoch=-1).values
+    assert f"{final.mean():.1f} %" in said
+    assert "chance is 25 %" in said
+
+
+def test_a_short_schedule_is_said_to_test_nothing(results):
+    assert "illustrated here, not tested" in report.describe_run(results)
+    paper = results.copy()
+    paper.attrs = results.attrs | {"config": Config.from_preset("paper").to_json()}
+    assert "not tested" not in report.describe_run(paper)
+
+
+@pytest.mark.parametrize("table", [report.control_table, report.numbers_table, report.native_table])
+def test_a_table_has_a_row_a_layer(results, table):
+    lines = table(results).splitlines()
+    assert len(lines) == 2 + results.sizes["layer"]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_overview_has_the_first_and_the_last_layer_of_each_run(results):
+    lines = report.overview([results, results]).splitlines()
+    assert len(lines) == 2 + 2 * 2
+    assert "first pooling" in lines[2]
+    assert "dense" in lines[3]
+
+
+def test_the_command_in_the_text_is_that_of_the_config(results):
+    assert config_of(results).command in report.remake(results)
+
+
+def test_scatter_is_zero_where_networks_agree_and_grows_with_their_distance(results):
+    patterns = results.patterns.isel(checkpoint=-1, layer=-1, space=0)
+    agreeing = patterns.copy(data=np.broadcast_to(patterns.values[:1], patterns.shape))
+    assert report.scatter(agreeing) == pytest.approx(0)
+    far = patterns.copy(data=patterns.values.copy())
+    far.values[0] += 1e3
+    assert report.scatter(far) > report.scatter(patterns)

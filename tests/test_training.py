@@ -1,0 +1,626 @@
+import json
+import math
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from shared_geometry import trainer
+from shared_geometry.architectures import build_network
+from shared_geometry.checkpoints import history_path, load_history, state_path
+from shared_geometry.datasets import Dataset, Images, load_dataset
+from shared_geometry.errors import DataError, InputError
+from shared_geometry.randomness import torch_generator
+from shared_geometry.recipes import Plateau, learning_rate
+from shared_geometry.supply import Supply, augment, normalise
+from shared_geometry.training import (
+    checkpoint_path,
+    load_checkpoint,
+    recipe,
+    train_network,
+    train_population,
+    training_cost,
+    training_digest,
+)
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Digits, few enough for an epoch to take a tenth of a second."""
+    whole = load_dataset("digits", train_images=150)
+    test = Images(whole.test.images[:60], whole.test.labels[:60])
+    return replace(whole, test=test)
+
+
+FAST = recipe("fast", "convnet", epochs=2, batch_size=32, checkpoints=(0, 0.5, 1, 2))
+
+
+def _train(data, folder, *, how=FAST, n=2, architecture="convnet", **changes):
+    arguments = {"n_networks": n, "seed": 0, "folder": folder, "device": "cpu"} | changes
+    return train_population(data, architecture, how, **arguments)
+
+
+def _weights(folder, network, how=FAST):
+    return [load_checkpoint(folder, network, epoch) for epoch in how.checkpoints]
+
+
+def _same(first, second):
+    return all(
+        a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def population(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("population")
+    return folder, _train(data, folder, workers=1)
+
+
+# --- recipes -------------------------------------------------------------------------------------
+
+
+def test_the_paper_recipes_are_those_of_the_paper():
+    convnet, resnet = recipe("paper", "convnet"), recipe("paper", "resnet18")
+    assert (convnet.optimiser, convnet.learning_rate, convnet.decay) == ("rmsprop", 1e-4, 1e-6)
+    assert (convnet.epochs, convnet.batch_size, convnet.least_rate) == (50, 32, 1e-5)
+    assert (convnet.shift, convnet.flip, convnet.l2) == (0, False, 0)
+    assert (resnet.optimiser, resnet.learning_rate, resnet.l2) == ("adam", 1e-3, 1e-4)
+    assert (resnet.epochs, resnet.batch_size, resnet.least_rate) == (100, 32, 0.5e-6)
+    assert (resnet.shift, resnet.flip) == (0.1, True)
+    for how in (convnet, resnet):
+        assert (how.factor, how.patience, how.epsilon) == (math.sqrt(0.1), 5, 1e-7)
+    paper = {0, 1, 2, 4, 6, 9, 14, 21, 32, 50}
+    assert {c for c in convnet.checkpoints if c == int(c)} == paper
+    paper = {0, 1, 2, 3, 5, 8, 13, 22, 36, 60, 100}
+    assert {c for c in resnet.checkpoints if c == int(c)} == paper
+
+
+@given(st.sampled_from(["convnet", "resnet18"]), st.integers(1, 400))
+@settings(deadline=None)
+def test_checkpoints_rise_from_the_untrained_network_to_the_last_epoch(architecture, epochs):
+    checkpoints = recipe("fast", architecture, epochs=epochs).checkpoints
+    assert list(checkpoints) == sorted(set(checkpoints))
+    assert (checkpoints[0], checkpoints[-1]) == (0, epochs)
+    assert sum(0 < c < 1 for c in checkpoints) == 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "slow"}, "recipe='slow' is not allowed: fast or paper"),
+        ({"architecture": "vgg"}, "architecture='vgg' is not allowed"),
+        ({"epochs": 0}, "epochs=0 is not allowed: a whole number, 1 or more"),
+        ({"epochs": -3}, "epochs=-3"),
+        ({"epochs": 1.5}, "epochs=1.5"),
+        ({"epochs": True}, "epochs=True"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"learning_rate": 0}, "learning_rate=0 is not allowed: a number above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan"),
+        ({"checkpoints": (1, 0)}, "rising order"),
+        ({"checkpoints": ()}, "rising order"),
+        ({"checkpoints": (0, 99)}, "between 0 and 8"),
+        ({"checkpoints": (-1, 2)}, "between 0 and 8"),
+        ({"checkpoints": (0, float("nan"))}, "between 0 and 8"),
+    ],
+)
+def test_a_bad_recipe_is_refused_in_one_sentence(fields, message):
+    with pytest.raises(InputError) as caught:
+        recipe(**({"name": "fast", "architecture": "convnet"} | fields))
+    assert message in str(caught.value)
+
+
+@given(st.lists(st.floats(0, 3).map(lambda v: round(v, 3)), min_size=1, max_size=60))
+@settings(deadline=None)
+def test_the_plateau_is_torch_s_with_keras_s_count_of_epochs(losses):
+    how = recipe("paper", "convnet")
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([weight], lr=how.learning_rate)
+    # torch lowers the rate after more than `patience` bad epochs, Keras after `patience`
+    oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimiser, "min", how.factor, how.patience - 1, 1e-4, "abs", 0, how.least_rate, eps=0
+    )
+    plateau = Plateau(how.learning_rate)
+    for loss in losses:
+        plateau = plateau.after(loss, how)
+        oracle.step(loss)
+        assert math.isclose(plateau.rate, optimiser.param_groups[0]["lr"], rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 7, 500])
+def test_one_cycle_rises_to_its_peak_and_falls_to_almost_nothing(n_steps):
+    how = recipe("fast", "convnet")
+    rates = [learning_rate(how, step, n_steps, Plateau(1.0)) for step in range(n_steps)]
+    top = rates.index(max(rates))
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert 0 < min(rates) <= max(rates) <= how.learning_rate
+    if n_steps == 500:
+        assert top == pytest.approx(how.warm_up * n_steps, abs=1)
+        assert max(rates) == how.learning_rate
+        assert rates[-1] < 0.01 * how.learning_rate
+
+
+def test_the_paper_s_rate_decays_with_every_step():
+    how = recipe("paper", "convnet")
+    assert learning_rate(how, 0, 100, Plateau(3e-5)) == 3e-5
+    assert learning_rate(how, 10**6, 10**7, Plateau(3e-5)) == pytest.approx(1.5e-5)
+
+
+@given(n=st.integers(2, 500), batch=st.integers(1, 200), drop=st.booleans())
+@settings(deadline=None)
+def test_an_epoch_sees_every_image_but_a_remainder_that_is_left_out(n, batch, drop):
+    how = replace(FAST, batch_size=batch, drop_last=drop)
+    steps = how.steps_per_epoch(n)
+    sizes = [len(part) for part in torch.arange(n).split(batch)][:steps]
+    left_out = n - sum(sizes)
+    assert len(sizes) == steps >= 1
+    assert left_out <= (min(batch, n) - 1 if drop else 1)
+
+
+def test_a_checkpoint_within_an_epoch_lies_at_its_step_and_never_before_the_first():
+    how = replace(FAST, batch_size=128, drop_last=True, checkpoints=(0.0, 0.001, 0.5, 1.0, 8.0))
+    assert list(how.checkpoint_steps(50_000).values()) == [0, 1, 195, 390, 3120]
+
+
+# --- images on their way to the network ----------------------------------------------------------
+
+
+def test_images_are_normalised_as_in_the_paper(data):
+    supply = Supply(data, CPU)
+    how = replace(FAST, flip=False)
+    indices = torch.tensor([5, 0, 77])
+    images, labels = supply.batch(indices, how, torch_generator(0, "x"))
+    raw = data.train.images.numpy().astype(np.float64)
+    expected = (raw[indices] - raw.mean(0)) / 128
+    np.testing.assert_allclose(images.numpy(), expected, atol=1e-6)
+    assert torch.equal(labels, data.train.labels[indices])
+    test = torch.cat([images for images, _ in supply.test_batches(7)]).numpy()
+    np.testing.assert_allclose(test, (data.test.images.numpy() - raw.mean(0)) / 128, atol=1e-6)
+
+
+def test_shifts_are_scipy_s_with_repeated_borders():
+    images = torch.randn(40, 3, 20, 20, generator=torch_generator(0, "images"))
+    generator = torch_generator(0, "augment")
+    found = augment(images, 0.1, True, generator).numpy()
+    draws = torch.rand(3, 40, generator=torch_generator(0, "augment")).numpy()
+    mirrored = 0
+    for image, mine, (flip, x, y) in zip(images.numpy(), found, draws.T, strict=True):
+        dx, dy = (2 * x - 1) * 0.1 * 20, (2 * y - 1) * 0.1 * 20
+        source = image[..., ::-1] if flip < 0.5 else image
+        dx = -dx if flip < 0.5 else dx
+        moved = scipy.ndimage.shift(source, (0, -dy, -dx), order=1, mode="nearest")
+        np.testing.assert_allclose(mine, moved, atol=2e-4)
+        mirrored += flip < 0.5
+    assert 8 < mirrored < 32
+
+
+def test_flips_mirror_half_of_the_images_and_nothing_else():
+    images = torch.arange(256).to(torch.uint8).reshape(1, 1, 16, 16).repeat(400, 1, 1, 1)
+    labels = torch.zeros(400, dtype=torch.int64)
+    part = Images(images, labels)
+    data = Dataset("ramps", part, part, ("ramp",))
+    how = replace(FAST, flip=True)
+    found, _ = Supply(data, CPU).batch(torch.arange(400), how, torch_generator(0, "flip"))
+    plain = normalise(images, torch.zeros(1, 16, 16)) - images[0].float() / 128
+    assert torch.equal(found, plain)  # a mean image taken off itself: nothing is left to mirror
+    noisy = replace(data, train=Images(images.clone(), labels))
+    noisy.train.images[0] = 0
+    found, _ = Supply(noisy, CPU).batch(torch.arange(1, 400), how, torch_generator(0, "flip"))
+    still = (found == found[0]).flatten(1).all(1)
+    assert 140 < int(still.sum()) < 260
+    unmirrored = replace(noisy, mirrors=False)
+    found, _ = Supply(unmirrored, CPU).batch(torch.arange(1, 400), how, torch_generator(0, "flip"))
+    assert bool((found == found[0]).all())
+
+
+# --- one step ------------------------------------------------------------------------------------
+
+
+def _keras_rmsprop(weights, gradients, rate):
+    average = np.zeros_like(weights)
+    for gradient in gradients:
+        average = 0.9 * average + 0.1 * gradient**2
+        weights = weights - rate * gradient / (np.sqrt(average) + 1e-7)
+    return weights
+
+
+def test_the_paper_s_rmsprop_is_keras_s():
+    network = build_network("convnet", in_channels=1, image_size=16, n_classes=10)
+    optimiser = trainer.make_optimiser(network, recipe("paper", "convnet"))
+    start = network.logits.weight.detach().double().numpy().copy()
+    gradients = [np.random.default_rng(i).normal(size=start.shape) * 1e-3 for i in range(5)]
+    for gradient in gradients:
+        network.logits.weight.grad = torch.from_numpy(gradient).float()
+        for group in optimiser.param_groups:
+            group["lr"] = 1e-4
+        optimiser.step()
+    expected = _keras_rmsprop(start, gradients, 1e-4)
+    found = network.logits.weight.detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_weight_decay_of_the_paper_is_the_gradient_of_keras_s_penalty_on_kernels_alone():
+    def build():
+        torch.manual_seed(0)
+        return build_network("resnet18", in_channels=1, image_size=16, n_classes=10).double()
+
+    how = recipe("paper", "resnet18")
+    images = torch.randn(6, 1, 16, 16, dtype=torch.float64, generator=torch_generator(0, "images"))
+    labels = torch.arange(6)
+    ours, theirs = build(), build()
+    optimiser = trainer.make_optimiser(ours, how)
+    functional.cross_entropy(ours(images), labels).backward()
+    optimiser.param_groups[0]["lr"] = optimiser.param_groups[1]["lr"] = 1e-3
+    optimiser.step()
+    oracle = torch.optim.Adam(theirs.parameters(), lr=1e-3, eps=1e-7)
+    kernels = [m.weight for m in theirs.modules() if isinstance(m, torch.nn.Conv2d)]
+    penalty = 1e-4 * sum(w.square().sum() for w in kernels)
+    (functional.cross_entropy(theirs(images), labels) + penalty).backward()
+    oracle.step()
+    for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9, msg=name)
+
+
+# --- populations ---------------------------------------------------------------------------------
+
+
+def test_training_learns_and_keeps_every_checkpoint(data, tmp_path):
+    how = recipe("fast", "convnet", epochs=12, batch_size=32, checkpoints=(0, 12))
+    history = train_network(data, "convnet", how, 0, 0, tmp_path, device="cpu")
+    assert len(history.test_accuracy) == len(history.seconds) == 12
+    assert history.train_loss[-1] < 0.5 * history.train_loss[0]
+    assert history.test_accuracy[-1] > 0.6
+    assert load_history(tmp_path, 0) == history
+    assert not state_path(tmp_path, 0).exists()
+
+
+def test_the_first_checkpoint_is_the_untrained_network(population, data):
+    folder, _ = population
+    for network in range(2):
+        built = build_network(
+            "convnet", in_channels=1, image_size=16, n_classes=10, network=network
+        )
+        assert _same([load_checkpoint(folder, network, 0)], [built.state_dict()])
+
+
+def test_the_last_checkpoint_has_the_accuracy_that_the_history_says(population, data):
+    folder, histories = population
+    network = build_network("convnet", in_channels=1, image_size=16, n_classes=10)
+    network.load_state_dict(load_checkpoint(folder, 1, 2))
+    images = normalise(data.test.images, data.train.images.float().mean(0))
+    with torch.no_grad():
+        logits = network.eval()(images)
+    loss = float(functional.cross_entropy(logits, data.test.labels))
+    accuracy = float((logits.argmax(1) == data.test.labels).double().mean())
+    assert histories[1].test_accuracy[-1] == pytest.approx(accuracy, abs=0.02)
+    assert histories[1].test_loss[-1] == pytest.approx(loss, rel=1e-4)
+
+
+def test_networks_share_no_weights(population):
+    folder, _ = population
+    for first, second in zip(_weights(folder, 0), _weights(folder, 1), strict=True):
+        assert not any(torch.equal(first[k], second[k]) for k in first if first[k].dim() > 1)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_the_number_of_networks_at_once_does_not_change_a_bit(population, data, tmp_path, workers):
+    folder, histories = population
+    threads = torch.get_num_threads()
+    found = _train(data, tmp_path, n=3, workers=workers)
+    assert found[:2] == histories
+    assert torch.get_num_threads() == threads
+    for network in range(2):
+        assert _same(_weights(folder, network), _weights(tmp_path, network))
+
+
+def test_the_number_of_threads_of_the_caller_does_not_change_a_bit(population, data, tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        train_network(data, "convnet", FAST, 0, 0, tmp_path, device="cpu")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert _same(_weights(population[0], 0), _weights(tmp_path, 0))
+
+
+def test_a_population_grows_without_training_a_network_twice(data, tmp_path):
+    calls = []
+    _train(data, tmp_path, n=2)
+    stamps = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("epoch-*")}
+    _train(data, tmp_path, n=3, progress=lambda *report: calls.append(report))
+    assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
+    assert {network for network, epoch, _, _ in calls if epoch < 2} == {2}
+    assert {network for network, epoch, _, _ in calls if epoch == 2} == {0, 1, 2}
+
+
+def test_another_recipe_in_the_same_folder_never_mixes_with_what_is_there(
+    population, data, tmp_path
+):
+    other = replace(FAST, learning_rate=1e-4)
+    _train(data, tmp_path, how=other)
+    _train(data, tmp_path)
+    assert _same(_weights(population[0], 0), _weights(tmp_path, 0))
+
+
+@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_an_executor_trains_the_same_networks(population, data, tmp_path, kind):
+    extra = {"mp_context": multiprocessing.get_context("spawn")}
+    with kind(1, **(extra if kind is ProcessPoolExecutor else {})) as executor:
+        histories = _train(data, tmp_path, executor=executor)
+    assert histories == population[1]
+    for network in range(2):
+        assert _same(_weights(population[0], network), _weights(tmp_path, network))
+
+
+# --- interruptions -------------------------------------------------------------------------------
+
+RESNET = replace(
+    recipe("paper", "resnet18", epochs=2, batch_size=8, checkpoints=(0, 0.3, 1, 2)), patience=1
+)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def kill_at(monkeypatch):
+    """Let training die at a step, before or after its work, as often as asked."""
+    learn = trainer.Run._learn
+
+    def arm(step, *, after=False):
+        def dying(run, *arguments):
+            if after:
+                learn(run, *arguments)
+            if run.step == step:
+                raise Killed
+            if not after:
+                learn(run, *arguments)
+
+        monkeypatch.setattr(trainer.Run, "_learn", dying)
+
+    yield arm
+    monkeypatch.setattr(trainer.Run, "_learn", learn)
+
+
+@pytest.fixture(scope="module")
+def few(data):
+    train = Images(data.train.images[:24], data.train.labels[:24])
+    return replace(data, train=train, test=Images(data.test.images[:10], data.test.labels[:10]))
+
+
+@pytest.fixture(scope="module")
+def whole_runs(data, few, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    runs = {"convnet": (data, FAST), "resnet18": (few, RESNET)}
+    for architecture, (images, how) in runs.items():
+        train_network(images, architecture, how, 0, 0, folder / architecture, device="cpu")
+    return folder, runs
+
+
+@pytest.mark.parametrize(
+    ("architecture", "save_every", "kills"),
+    [
+        ("convnet", 0.0, [(0, False), (1, True), (2, True), (3, False), (4, True)]),
+        ("convnet", 1e9, [(1, False), (4, True)]),
+        ("resnet18", 0.0, [(1, True), (4, False)]),
+    ],
+)
+def test_a_killed_training_goes_on_to_the_same_network_bit_for_bit(
+    whole_runs, architecture, save_every, kills, kill_at, tmp_path
+):
+    folder, runs = whole_runs
+    images, how = runs[architecture]
+    arguments = (images, architecture, how, 0, 0, tmp_path)
+    for step, after in kills:
+        kill_at(step, after=after)
+        with pytest.raises(Killed):
+            train_network(*arguments, device="cpu", save_every=save_every)
+        assert state_path(tmp_path, 0).exists() == (save_every == 0 and step > 0)
+    kill_at(None)
+    history = train_network(*arguments, device="cpu", save_every=save_every)
+    assert history == load_history(folder / architecture, 0)
+    assert _same(_weights(folder / architecture, 0, how), _weights(tmp_path, 0, how))
+
+
+def test_a_stopped_population_keeps_what_it_has_done(population, data, tmp_path):
+    calls = []
+
+    def stop(*report):
+        calls.append(report)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _train(data, tmp_path, workers=2, progress=stop)
+    other = 1 - calls[0][0]
+    assert state_path(tmp_path, other).exists() or history_path(tmp_path, other).exists()
+    assert not any(t.name.startswith("ThreadPool") for t in threading.enumerate())
+    assert _train(data, tmp_path, workers=2) == population[1]
+    for network in range(2):
+        assert _same(_weights(population[0], network), _weights(tmp_path, network))
+
+
+_SCRIPT = """
+import sys
+from dataclasses import replace
+from shared_geometry.datasets import Images, load_dataset
+from shared_geometry.training import recipe, train_network
+data = load_dataset("digits", train_images=150)
+data = replace(data, test=Images(data.test.images[:60], data.test.labels[:60]))
+how = recipe("fast", "convnet", epochs=2, batch_size=32, checkpoints=(0, 0.5, 1, 2))
+print("ready", flush=True)
+train_network(data, "convnet", how, 0, 0, sys.argv[1], device="cpu", save_every=0)
+"""
+
+
+def test_sigkill_at_any_moment_changes_nothing(population, data, tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", _SCRIPT, str(tmp_path)], stdout=-1)
+    process.stdout.readline()
+    time.sleep(np.random.default_rng().uniform(0, 0.4))
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    process.stdout.close()
+    history = train_network(data, "convnet", FAST, 0, 0, tmp_path, device="cpu")
+    assert history == population[1][0]
+    assert _same(_weights(population[0], 0), _weights(tmp_path, 0))
+
+
+def test_two_trainings_of_one_network_share_it(population, data, tmp_path):
+    found = [None, None]
+
+    def train(place):
+        found[place] = train_network(data, "convnet", FAST, 0, 0, tmp_path, device="cpu")
+
+    threads = [threading.Thread(target=train, args=(place,)) for place in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] == found[1] == population[1][0]
+    assert found[0].seconds == found[1].seconds
+    assert _same(_weights(population[0], 0), _weights(tmp_path, 0))
+
+
+# --- damage --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "swap"])
+@pytest.mark.parametrize("what", ["checkpoint", "history"])
+def test_a_damaged_file_is_set_aside_and_the_network_made_again(
+    population, data, tmp_path, damage, what
+):
+    train_network(data, "convnet", FAST, 0, 0, tmp_path, device="cpu")
+    paths = {"checkpoint": checkpoint_path(tmp_path, 0, 1), "history": history_path(tmp_path, 0)}
+    path = paths[what]
+    raw = path.read_bytes()
+    if damage == "remove":
+        path.unlink()
+    elif damage == "swap":
+        others = {"checkpoint": checkpoint_path(population[0], 1, 1)}
+        path.write_bytes(others.get(what, history_path(population[0], 1)).read_bytes())
+    else:
+        middle = len(raw) // 2
+        flipped = raw[:middle] + bytes([raw[middle] ^ 1]) + raw[middle + 1 :]
+        path.write_bytes(flipped if damage == "flip" else raw[:middle])
+    if what == "checkpoint":
+        with pytest.raises(DataError):
+            load_checkpoint(tmp_path, 0, 1)
+    history = train_network(data, "convnet", FAST, 0, 0, tmp_path, device="cpu")
+    assert history == population[1][0]
+    assert _same(_weights(population[0], 0), _weights(tmp_path, 0))
+    assert path.with_name(path.name + ".bad").exists() == (damage != "remove")
+
+
+def test_a_checkpoint_of_another_training_is_refused(population, data):
+    folder, _ = population
+    digest = training_digest(data, "convnet", FAST, 0, device="cpu")
+    load_checkpoint(folder, 0, 1, training=digest)
+    with pytest.raises(DataError, match="was made with training="):
+        load_checkpoint(folder, 0, 1, training="0" * 16)
+    with pytest.raises(DataError, match="network 7 was not trained to epoch 1"):
+        load_checkpoint(folder, 7, 1)
+
+
+def test_the_digest_changes_with_all_that_a_network_depends_on(data):
+    def digest(images=data, architecture="convnet", how=FAST, seed=0, stem="imagenet", **more):
+        fixed = {"device": "cpu", "precision": "float32"}  # auto means what the machine has
+        return training_digest(images, architecture, how, seed, stem, **(fixed | more))
+
+    other = replace(data, train=Images(255 - data.train.images, data.train.labels))
+    digests = [
+        digest(),
+        digest(images=other),
+        digest(images=replace(data, mirrors=True)),
+        digest(architecture="resnet18"),
+        digest(architecture="resnet18", stem="cifar"),
+        digest(how=replace(FAST, epsilon=1e-8)),
+        digest(seed=1),
+        digest(precision="bfloat16"),
+    ]
+    assert len(set(digests)) == len(digests)
+    assert digest(stem="cifar") == digest()  # a ConvNet has no stem
+
+
+# --- what cannot be done -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n": 1}, "networks=1 is not allowed: a whole number, 2 or more"),
+        ({"n": 0}, "networks=0"),
+        ({"n": 2.0}, "networks=2.0"),
+        ({"n": True}, "networks=True"),
+        ({"workers": 0}, "workers=0"),
+        ({"architecture": "vgg"}, "architecture='vgg'"),
+        ({"stem": "none"}, "stem='none'"),
+        ({"device": "tpu"}, "device='tpu'"),
+        ({"precision": "int8"}, "precision='int8'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(
+    data, tmp_path, changes, message
+):
+    with pytest.raises(InputError) as caught:
+        _train(data, tmp_path / "networks", **changes)
+    assert message in str(caught.value)
+    assert not list(tmp_path.rglob("network-*"))
+
+
+def test_a_folder_that_cannot_be_written_is_refused(data, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        _train(data, tmp_path / "file")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_training_that_diverges_says_so(data, tmp_path):
+    how = replace(FAST, learning_rate=1e30)
+    with pytest.raises(InputError, match="diverged in epoch 1: lower learning_rate=1e\\+30"):
+        _train(data, tmp_path, how=how)
+
+
+def test_the_cost_counts_what_training_leaves_on_disk(population, data):
+    folder, _ = population
+    cost = training_cost(data, "convnet", FAST, 2, workers=1)
+    on_disk = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    states = 3 * os.path.getsize(checkpoint_path(folder, 0, 0))
+    assert on_disk + states == pytest.approx(cost.disk, rel=0.02)
+    assert cost.images == 2 * 2 * 150
+    assert training_cost(data, "convnet", FAST, 2, workers=2).memory > cost.memory
+
+
+@pytest.mark.parametrize("architecture", ["convnet", "resnet18"])
+def test_the_cost_grows_with_networks_checkpoints_and_workers(data, architecture):
+    def cost(n=10, workers=1, checkpoints=(0, 1)):
+        how = recipe("fast", architecture, epochs=1, checkpoints=checkpoints)
+        return training_cost(data, architecture, how, n, workers=workers)
+
+    assert cost(n=20).disk > cost().disk
+    assert cost(checkpoints=(0, 0.5, 1)).disk > cost().disk
+    assert cost(workers=2).memory > cost().memory
+    assert cost(n=20).memory == cost().memory
+
+
+def test_a_history_is_plain_json(population):
+    content = json.loads(history_path(population[0], 1).read_text())
+    assert content["network"] == 1
+    assert len(content["history"]["test_accuracy"]) == 2

@@ -1,0 +1,18 @@
+from shared_geometry.wording import interval_text, layer_name, number, power_of_ten
+
+
+def test_an_interval_in_a_sentence_has_real_minus_signs_and_no_minus_zero():
+    assert interval_text([-0.001, -0.25, 0.3]) == "0.00 [−0.25, 0.30]"
+
+
+def test_digits_can_be_chosen():
+    assert number(0.84751, 3) == "0.848"
+
+
+def test_a_layer_that_has_no_name_of_its_own_is_numbered():
+    assert [layer_name(label) for label in ("pool1", "17")] == ["first pooling", "layer 17"]
+
+
+def test_a_small_number_is_told_by_its_power_of_ten():
+    assert power_of_ten(3.2e-15) == "3 × 10⁻¹⁵"
+    assert power_of_ten(0) == "0 × 10⁰"
