@@ -169,10 +169,9 @@ def table(rows: Sequence[Row], pages: Sequence[str]) -> str:
     known, lines = frozenset(pages), []
     for name in dict.fromkeys(row.claim.name for row in rows):
         of_claim = [row for row in rows if row.claim.name == name]
-        texts = dict.fromkeys(row.claim.text for row in of_claim)
         claim = of_claim[0].claim
         lines += [
-            f"**{'; '.join(texts)}.** *{claim.place}.* Rule: {claim.rule}.",
+            f"**{claim.text}.** *{claim.place}.* Rule: {claim.rule}.",
             "",
             "| condition | ours | verdict |",
             "|:--|:--|:--|",

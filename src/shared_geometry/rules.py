@@ -198,7 +198,7 @@ def states(share: float) -> Callable[[xr.Dataset], Found]:
         name, (estimate, low, high) = _variance(results)[-1]
         off = max(low - share, share - high, 0.0)
         outcome = HOLDS if off <= NEAR else IN_PART if abs(estimate - share) <= CLOSE else FAILS
-        value = f"{name} {interval_text((estimate, low, high), 3)}"
+        value = f"the paper {number(share, 3)}; {name} {interval_text((estimate, low, high), 3)}"
         return Found(outcome, value)
 
     return judge
