@@ -1,5 +1,6 @@
 """The book in a real browser, with every request to another host refused and recorded."""
 
+import base64
 import io
 import re
 
@@ -204,6 +205,87 @@ def test_every_slider_and_menu_changes_its_figure(browser, site, name):
                 visit.page.wait_for_timeout(400)
                 assert figure.evaluate(VISIBLE) != before, f"the menu of {identity} changes nothing"
         check_quiet(visit)
+
+
+SPEC = "f => JSON.parse(f.querySelector('.sg-data').textContent)"
+CELLS = "f => f.querySelector('.sg-plot')._fullData.map(t => t.z)"
+
+
+def unpacked(z):
+    cells = np.frombuffer(base64.b64decode(z["bytes"]), np.int8).reshape(z["shape"])
+    return cells * z["step"]
+
+
+def opened(visit, site, identity, page="experiment"):
+    visit.open(f"{site}/{page}.html")
+    figure = visit.page.query_selector(f"#{identity}")
+    figure.scroll_into_view_if_needed()
+    visit.page.wait_for_function(DRAWN, arg=figure, timeout=30_000)
+    return figure
+
+
+@pytest.mark.parametrize("identity", ["rsm-triplet", "rsm-explorer"])
+def test_menu_and_slider_of_the_explorer_choose_a_matrix_together(browser, site, identity):
+    with Visit(browser) as visit:
+        figure = opened(visit, site, identity)
+        frames = {frame["name"]: frame["data"] for frame in figure.evaluate(SPEC)["frames"]}
+        layer, epoch = next(reversed(frames)).split(" | ")[0], next(iter(frames)).split(" | ")[1]
+        figure.query_selector(".updatemenu-header").click()
+        visit.page.wait_for_timeout(300)
+        figure.query_selector_all(".updatemenu-dropdown-button")[-1].click()
+        visit.page.wait_for_timeout(300)
+        box = figure.query_selector(".slider-rail-touch-rect").bounding_box()
+        visit.page.mouse.click(box["x"] + 3, box["y"] + box["height"] / 2)
+        visit.page.wait_for_timeout(600)
+        for cells, trace in zip(figure.evaluate(CELLS), frames[f"{layer} | {epoch}"], strict=True):
+            np.testing.assert_allclose(cells, unpacked(trace["z"]), atol=1e-3)
+        headings = figure.evaluate("f => f.querySelector('.sg-plot').layout.meta.headings")
+        shown = [e.text_content() for e in figure.query_selector_all(".annotation-text")]
+        assert shown == headings[f"{layer} | {epoch}"]
+
+
+def test_pointing_at_a_cell_reads_it_in_all_panels_and_shows_its_images(browser, site):
+    with Visit(browser) as visit:
+        figure = opened(visit, site, "rsm-triplet")
+        first = figure.evaluate(SPEC)["data"][0]
+        rows, columns = first["z"]["shape"]
+        box = figure.query_selector(".heatmaplayer image").bounding_box()
+        row, column = 7, columns - 4
+        visit.page.mouse.move(
+            box["x"] + (column + 0.5) * box["width"] / columns,
+            box["y"] + (row + 0.5) * box["height"] / rows,
+        )
+        visit.page.wait_for_selector("#rsm-triplet .sg-pair img", timeout=5000)
+        labels = figure.query_selector_all(".hoverlayer .hovertext")
+        assert len(labels) == 3
+        pair = figure.query_selector(".sg-pair")
+        images = pair.query_selector_all("img")
+        assert [image.get_attribute("alt") for image in images] == [
+            first["y"][row],
+            first["x"][column],
+        ]
+        assert all(image.evaluate("i => i.naturalWidth") == 8 for image in images)
+        for trace in figure.evaluate(SPEC)["data"]:
+            value = f"{unpacked(trace['z'])[row, column]:.2f}".replace("-", "−")
+            assert f"{trace['name']}: {value}" in pair.inner_text()
+
+
+def test_zooming_into_one_panel_of_the_explorer_zooms_into_all(browser, site):
+    with Visit(browser) as visit:
+        figure = opened(visit, site, "rsm-triplet")
+        ranges = figure.evaluate(
+            """async f => {
+                const plot = f.querySelector('.sg-plot');
+                await Plotly.relayout(
+                    plot, {'xaxis2.range': [2.5, 12.5], 'yaxis2.range': [12.5, 2.5]});
+                const axis = (name) => plot._fullLayout[name].range;
+                return ['xaxis', 'xaxis2', 'xaxis3'].map(axis)
+                    .concat(['yaxis', 'yaxis2', 'yaxis3'].map(axis));
+            }"""
+        )
+        assert ranges[:3] == [ranges[0]] * 3
+        assert ranges[3:] == [ranges[3]] * 3
+        assert ranges[0] != [-0.5, figure.evaluate(SPEC)["data"][0]["z"]["shape"][1] - 0.5]
 
 
 def first_with_figures(visit, site):

@@ -126,3 +126,29 @@ def test_a_notebook_gets_the_figure_for_jupyterlab_and_for_the_book(monkeypatch)
     assert bundle["application/vnd.plotly.v1+json"]["data"][0]["type"] == "heatmap"
     assert 'id="x"' in bundle["text/html"]
     assert not re.search(r"https?://|<script(?! type=.application/json)", bundle["text/html"])
+
+
+def test_a_matrix_with_a_step_takes_a_byte_a_cell_in_the_page_and_its_frames():
+    matrix = np.linspace(-1, 1, 400, dtype="float32").reshape(20, 20)
+    matrix[3, 4] = np.nan
+    figure = go.Figure(
+        go.Heatmap(z=matrix, meta={"step": 1 / 127}),
+        frames=[go.Frame(name="turned", data=[go.Heatmap(z=-matrix)])],
+    )
+    page = Page(figure_html(figure, name="x", caption="c", alt="a"))
+    spec = json.loads(page.one("script", class_="sg-data")[1])
+    for trace, sign in ((spec["data"][0], 1), (spec["frames"][0]["data"][0], -1)):
+        z = trace["z"]
+        assert len(z["bytes"]) < 1.4 * matrix.size
+        cells = np.frombuffer(base64.b64decode(z["bytes"]), np.int8).reshape(z["shape"])
+        assert cells[3, 4] == -128
+        here = ~np.isnan(matrix)
+        np.testing.assert_allclose(
+            cells[here] * z["step"], sign * matrix[here], atol=z["step"] / 2 + 1e-6
+        )
+
+
+def test_a_cell_beyond_a_byte_of_steps_is_refused():
+    figure = go.Figure(go.Heatmap(z=np.full((2, 2), 1.5), meta={"step": 1 / 127}))
+    with pytest.raises(InputError, match=r"±1 in steps of 0\.00787, but one is 1\.5"):
+        figure_html(figure, name="x", caption="c", alt="a")

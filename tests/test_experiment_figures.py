@@ -1,10 +1,17 @@
+import base64
+import io
+
 import numpy as np
 import pytest
 from examples import CHECKPOINTS, CLASSES, small_results
+from PIL import Image
 
 from shared_geometry import figures
+from shared_geometry.config import Config
+from shared_geometry.datasets import load_dataset
 from shared_geometry.figures.explorer import CELLS, carried
-from shared_geometry.figures.rsm import STEP
+from shared_geometry.figures.grid import mosaic
+from shared_geometry.pictures import pictures
 from shared_geometry.wording import number
 
 
@@ -102,20 +109,43 @@ def test_turning_frames_for_the_eye_keeps_all_distances(results):
     )
 
 
-def test_the_explorer_has_a_frame_for_every_layer_and_checkpoint(results):
-    figure = figures.rsm_explorer(results)
+@pytest.mark.parametrize("level", ["image", "class"])
+def test_the_explorer_has_a_frame_for_every_layer_and_checkpoint(results, level):
+    figure = figures.rsm_explorer(results, level=level)
     names = {frame.name: frame for frame in figure.frames}
     assert len(names) == results.sizes["layer"] * results.sizes["checkpoint"]
-    frame = names["dense | 0.5"]
     chosen = results.sel(layer="dense", checkpoint=0.5, reading="published")
-    for trace, kind in zip(frame.data, results.kind.values, strict=True):
-        shown = np.asarray(trace.z) * STEP
-        np.testing.assert_allclose(shown, chosen.rsm_class.sel(kind=kind), atol=STEP)
+    for trace, kind in zip(names["dense | 0.5"].data, results.kind.values, strict=True):
+        expected = chosen[f"rsm_{level}"].sel(kind=kind).clip(-1, 1)
+        np.testing.assert_allclose(trace.z, expected, atol=1e-6)
     meta = figure.layout.meta
-    assert " | ".join(meta["frame"]) in names
     assert set(meta["headings"]) == set(names)
     value = float(chosen.geometry_current.sel(space="shared", bound="estimate"))
     assert meta["headings"]["dense | 0.5"][2] == f"between, aligned: r = {number(value)}"
+
+
+@pytest.mark.parametrize("level", ["image", "class"])
+def test_the_explorer_begins_with_the_deepest_layer_at_the_end_and_says_what_was_found(
+    results, level
+):
+    figure = figures.rsm_explorer(results, level=level)
+    names = {frame.name: frame for frame in figure.frames}
+    first = names[" | ".join(figure.layout.meta["frame"])]
+    last = results.isel(layer=-1, checkpoint=-1).sel(reading="published")
+    for trace, frame, kind in zip(figure.data, first.data, results.kind.values, strict=True):
+        np.testing.assert_array_equal(trace.z, frame.z)
+        expected = last[f"rsm_{level}"].sel(kind=kind).clip(-1, 1)
+        np.testing.assert_allclose(trace.z, expected, atol=1e-6)
+    value = float(last.geometry_current.sel(space="shared", bound="estimate"))
+    assert f"r = {number(value)}" in figure.layout.title.text
+
+
+def test_without_a_page_each_control_of_the_explorer_shows_a_frame_that_is_there(results):
+    figure = figures.rsm_explorer(results)
+    names = {frame.name for frame in figure.frames}
+    controls = (*figure.layout.updatemenus[0].buttons, *figure.layout.sliders[0].steps)
+    assert {control.args[0][0] for control in controls} <= names
+    assert all(control.method == "animate" for control in controls)
 
 
 @pytest.mark.parametrize(
@@ -127,3 +157,52 @@ def test_the_explorer_keeps_the_ends_and_the_weight_of_a_page(layers, checkpoint
     assert some[0] == steps[0] == 0
     assert (some[-1], steps[-1]) == (layers - 1, checkpoints - 1)
     assert len(some) * len(steps) * cells <= CELLS or len(some) == len(steps) == 2
+
+
+def test_the_explorer_carries_the_pictures_of_free_images_in_the_order_of_its_rows():
+    config = Config.from_preset("smoke", dataset="digits")
+    data = load_dataset("digits")
+    results = small_results()
+    results.attrs["config"] = config.to_json()
+    some = results.assign_coords(image=np.arange(10, 10 + results.sizes["image"]))
+    figure = figures.rsm_explorer(some, pictures=pictures(some))
+    for address, i in zip(figure.layout.meta["pictures"], some.image.values, strict=True):
+        png = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+        np.testing.assert_array_equal(
+            np.asarray(Image.open(io.BytesIO(png))), data.test.images[i, 0]
+        )
+    results.attrs["config"] = Config.from_preset("smoke", dataset="cifar10").to_json()
+    assert pictures(results) is None
+
+
+def test_a_mosaic_puts_every_matrix_in_its_place():
+    tiles = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    whole = mosaic(tiles, gap=2)
+    assert whole.shape == (2 * 4 + 2, 3 * 5 + 2 * 2)
+    np.testing.assert_array_equal(whole[6:10, 7:12], tiles[1, 1])
+    assert np.isnan(whole[4:6]).all()
+    assert np.isnan(whole).sum() == whole.size - tiles.size
+
+
+def test_the_grid_draws_each_kind_at_every_layer_and_checkpoint(results):
+    figure = figures.rsm_grid(results)
+    for trace, kind in zip(figure.data, results.kind.values, strict=True):
+        cells = {
+            (y, x): value
+            for y, row in zip(trace.y, trace.z, strict=True)
+            for x, value in zip(trace.x, row, strict=True)
+            if not np.isnan(value)
+        }
+        expected = results.rsm_class.sel(kind=kind, reading="published")
+        assert len(cells) == expected.size
+        one, other = CLASSES[0], CLASSES[-1]
+        value = float(
+            expected.sel(layer="dense", checkpoint=0.5, **{"class": one, "class_": other})
+        )
+        assert cells[f"{one}, dense", f"{other}, epoch 0.5"] == pytest.approx(
+            np.clip(value, -1, 1), abs=1e-6
+        )
+    assert [trace.visible for trace in figure.data] == [False, False, True]
+    for button in figure.layout.updatemenus[0].buttons:
+        (shown,) = np.flatnonzero(button.args[0]["visible"])
+        assert figure.data[shown].name == button.label

@@ -1,12 +1,10 @@
-import json
-
 import numpy as np
 import pytest
-from examples import CHECKPOINTS, small_results
+from examples import small_results
 
 from shared_geometry import figures
 from shared_geometry.figures import style
-from shared_geometry.figures.rsm import STEP, in_steps
+from shared_geometry.results import RSM_STEP
 from shared_geometry.simulation import simulate
 
 WHITE, NIGHT = "#ffffff", "#11171d"
@@ -130,29 +128,14 @@ def test_long_titles_are_broken_into_lines_that_fit():
     assert max(map(len, lines)) <= 40
 
 
-def test_cells_are_kept_in_two_bytes_to_half_a_thousandth():
-    rng = np.random.default_rng(0)
-    matrix = rng.uniform(-1, 1, size=(20, 20))
-    kept = in_steps(matrix)
-    assert kept.dtype == np.int16
-    assert np.abs(kept * STEP - matrix).max() <= STEP / 2 + 1e-12
-    np.testing.assert_array_equal(in_steps(np.array([[1.0000001, -1.0000001]])), [[1000, -1000]])
-
-
-def test_heatmaps_are_written_as_two_byte_numbers(matrices):
-    figure = figures.rsm_panels(matrices, title="t", labels=list("aabbcc"))
-    for trace in json.loads(figure.to_json())["data"]:
-        assert trace["z"]["dtype"] == "i2"
-
-
 def test_panels_show_their_matrices_in_true_units(matrices):
     figure = figures.rsm_panels(matrices, title="a finding", labels=list("aabbcc"))
     for trace, matrix in zip(figure.data, matrices.values(), strict=True):
-        np.testing.assert_allclose(np.array(trace.z) * STEP, matrix, atol=STEP)
-        assert trace.meta["step"] == STEP
+        np.testing.assert_allclose(trace.z, matrix, atol=1e-6)
+        assert trace.meta["step"] == RSM_STEP
     bar = figure.layout.coloraxis.colorbar
-    assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (-1000, 1000)
-    assert list(bar.tickvals) == [-1000, -500, 0, 500, 1000]
+    assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (-1, 1)
+    assert list(bar.tickvals) == [-1, -0.5, 0, 0.5, 1]
     assert list(bar.ticktext) == ["r = −1", "−0.5", "0", "0.5", "1"]
     assert [a.text for a in figure.layout.annotations] == ["left", "right"]
 
@@ -181,25 +164,6 @@ def test_zooming_into_one_panel_zooms_into_all(matrices):
         assert y.autorange == "reversed"
 
 
-def test_the_triplet_draws_the_chosen_layer_and_checkpoint():
-    results = small_results()
-    figure = figures.rsm_triplet(results, layer="pool1", checkpoint=CHECKPOINTS[1])
-    chosen = results.rsm_image.sel(layer="pool1", checkpoint=CHECKPOINTS[1], reading="published")
-    for trace, kind in zip(figure.data, results.kind.values, strict=True):
-        np.testing.assert_allclose(
-            np.array(trace.z) * STEP, chosen.sel(kind=kind).values.clip(-1, 1), atol=STEP
-        )
-
-
-def test_the_triplets_title_says_what_was_found():
-    results = small_results()
-    last = results.isel(layer=-1, checkpoint=-1).sel(reading="published").geometry_current
-    title = figures.rsm_triplet(results).layout.title.text
-    for space in ("shared", "native"):
-        value = float(last.sel(space=space, bound="estimate"))
-        assert f"{value:.2f}".replace("-", "−") in title
-
-
 def test_figure_2_draws_every_run_and_its_intervals(simulated):
     figure = figures.figure_2(simulated)
     means = [trace for trace in figure.data if trace.error_y.array is not None]
@@ -216,7 +180,7 @@ def test_the_simulated_rsms_are_those_of_the_first_run(simulated):
     figure = figures.simulated_rsms(simulated, reading="published", every=4)
     expected = simulated.rsm.sel(reading="published", transformation="orthogonal")[:, ::4, ::4]
     for trace, matrix in zip(figure.data, expected.values, strict=True):
-        np.testing.assert_allclose(np.array(trace.z) * STEP, matrix, atol=STEP)
+        np.testing.assert_allclose(trace.z, matrix, atol=1e-6)
 
 
 def test_the_noise_curves_and_causes_hold_the_simulations_numbers(simulated):
@@ -242,7 +206,9 @@ def every_figure(simulated):
     return [
         figures.training_curves(results),
         figures.class_patterns(results),
-        figures.rsm_triplet(results),
+        figures.rsm_explorer(results),
+        figures.rsm_explorer(results, level="class"),
+        figures.rsm_grid(results),
         figures.geometry_over_training(results),
         figures.variance_by_layer(results),
         figures.variance_over_training(results),

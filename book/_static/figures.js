@@ -87,11 +87,29 @@
     const layout = merged(base, (narrow && own.meta && own.meta.narrow) || {});
     delete layout.paper_bgcolor;
     delete layout.plot_bgcolor;
+    if ((own.meta || {}).frame) byThePage(layout);
     layout.template = themed(own.template || {});
     layout.uirevision = "reader"; // zoom, view and selection outlive a new theme
     layout.width = width;
     if (narrow && layout.dragmode === undefined) layout.dragmode = false; // a finger scrolls
     return layout;
+  }
+
+  /** A matrix as Plotly takes it, from the bytes of shared_geometry.packing; null where none is. */
+  function unpacked({ step, shape: [rows, columns], bytes }) {
+    const cells = Int8Array.from(atob(bytes), (letter) => letter.charCodeAt(0));
+    const row = (i) => Array.from(
+      cells.subarray(i * columns, (i + 1) * columns), (cell) => (cell === -128 ? null : Number((cell * step).toFixed(4))),
+    );
+    return Array.from({ length: rows }, (_, i) => row(i));
+  }
+
+  function unpack(spec) {
+    const frames = (spec.frames || []).map((frame) => frame.data);
+    for (const trace of [spec.data, ...frames].flat()) {
+      if (trace.z && trace.z.bytes !== undefined) trace.z = unpacked(trace.z);
+    }
+    return spec;
   }
 
   const plotOf = (figure) => figure.querySelector(".sg-plot");
@@ -111,6 +129,17 @@
     };
     plot.on("plotly_relayouting", follow);
     plot.on("plotly_relayout", follow);
+  }
+
+  /** What controls would do by themselves is left to linkControls. */
+  function byThePage(layout) {
+    const skip = (entry) => ({ ...entry, method: "skip" });
+    layout.updatemenus = (layout.updatemenus || []).map((menu) => ({
+      ...menu, buttons: menu.buttons.map(skip),
+    }));
+    layout.sliders = (layout.sliders || []).map((slider) => ({
+      ...slider, steps: slider.steps.map(skip),
+    }));
   }
 
   /** Several controls choose one frame together: it is named by the labels of all of them. */
@@ -146,6 +175,29 @@
     plot.on("plotly_unhover", () => (last = ""));
   }
 
+  /** The two images of the cell under the pointer are shown below the figure. */
+  function linkPictures(plot) {
+    const { pictures } = plot.layout.meta || {};
+    const known = plot.parentElement.querySelector(".sg-pair");
+    if (known) known.remove();
+    if (!pictures) return;
+    const pair = document.createElement("div");
+    pair.className = "sg-pair";
+    pair.textContent = "Point at a cell to see its two images.";
+    plot.after(pair);
+    const shown = (i, name) => {
+      const image = Object.assign(document.createElement("img"), { src: pictures[i], alt: name });
+      const span = document.createElement("span");
+      span.append(image, name);
+      return span;
+    };
+    plot.on("plotly_hover", ({ points: [{ pointNumber: [row, column], x, y }] }) => {
+      const values = plot._fullData.map((trace) => `${trace.name}: ${trace.z[row][column].toFixed(2)}`);
+      pair.replaceChildren(shown(row, y), shown(column, x));
+      pair.append(values.join(" · ").replaceAll("-", "−"));
+    });
+  }
+
   /** Draws a figure from the data in the page, once. */
   async function draw(figure) {
     if (drawn.has(figure)) return;
@@ -153,13 +205,14 @@
     const width = figure.clientWidth;
     drawn.set(figure, { width });
     try {
-      const spec = JSON.parse(figure.querySelector(".sg-data").textContent);
+      const spec = unpack(JSON.parse(figure.querySelector(".sg-data").textContent));
       drawn.set(figure, { spec, width });
       const layout = layoutOf(spec, width);
       await Plotly.newPlot(plot, { data: spec.data, layout, frames: spec.frames, config: CONFIG });
       linkCameras(plot);
       linkControls(plot);
       linkHover(plot);
+      linkPictures(plot);
       figure.dataset.drawn = "true";
     } catch (error) {
       figure.dataset.drawn = "failed";

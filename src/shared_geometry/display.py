@@ -12,6 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from shared_geometry.errors import InputError
+from shared_geometry.packing import packed_json
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _LARGEST_TABLE = 200_000  # characters; a page should stay light
@@ -114,7 +115,7 @@ def figure_html(
         name=name,
         alt=html.escape(alt),
         height=int(figure.layout.height or 420),
-        figure=_script(figure.to_json()),
+        figure=_script(json.dumps(packed_json(figure), separators=(",", ":"))),
         table=_table(data),
         caption=html.escape(caption),
         provenance=_about(provenance),

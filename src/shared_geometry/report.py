@@ -59,11 +59,11 @@ def claim_in_numbers(results: xr.Dataset) -> str:
     variance = last.variance_interval.sel(measure="left out")
     return (
         f"In numbers, for the {layer_name(last.layer.item())} layer of these "
-        f"{results.sizes['network']} networks and images that neither training nor alignment "
-        f"has seen: the similarity matrix *between* networks correlates {interval_text(native)} "
-        f"with the one *within* networks before alignment and {interval_text(shared)} after it, "
-        f"and what "
-        f"the other networks share explains {100 * float(variance[0]):.0f} % "
+        f"{results.sizes['network']} {_subject(results)}, and images that neither training nor "
+        f"alignment has seen: the similarity matrix *between* networks correlates "
+        f"{interval_text(native)} with the one *within* networks before alignment and "
+        f"{interval_text(shared)} after it, "
+        f"and what the other networks share explains {100 * float(variance[0]):.0f} % "
         f"[{100 * float(variance[1]):.0f}, {100 * float(variance[2]):.0f}] of a network's variance "
         f"(95 % intervals over networks)."
     )
@@ -120,6 +120,15 @@ def scatter(patterns: xr.DataArray) -> float:
 def rsm_alt(results: xr.Dataset) -> str:
     """Text alternative of the RSM triplet."""
     return "Three heatmaps. " + rsm_sentence(results)
+
+
+def grid_alt(results: xr.Dataset) -> str:
+    """Text alternative of the grid of class RSMs."""
+    layers = results.sizes["layer"]
+    return (
+        f"Heatmaps of class similarities in {layers} layers, through training. "
+        + geometry_sentence(results)
+    )
 
 
 def rsm_sentence(results: xr.Dataset) -> str:

@@ -8,8 +8,9 @@ from shared_geometry.figures.experiment import (
     variance_over_training,
 )
 from shared_geometry.figures.explorer import rsm_explorer
+from shared_geometry.figures.grid import rsm_grid
 from shared_geometry.figures.patterns import class_patterns
-from shared_geometry.figures.rsm import rsm_panels, rsm_triplet
+from shared_geometry.figures.rsm import rsm_panels
 from shared_geometry.figures.simulation import causes, figure_2, noise_curve, simulated_rsms
 from shared_geometry.figures.solver import convergence, growth
 
@@ -23,8 +24,8 @@ __all__ = [
     "growth",
     "noise_curve",
     "rsm_explorer",
+    "rsm_grid",
     "rsm_panels",
-    "rsm_triplet",
     "simulated_rsms",
     "training_curves",
     "variance_by_layer",

@@ -1,15 +1,22 @@
-"""The RSM explorer: class similarities within and between networks, at any layer and checkpoint."""
+"""The RSM explorer: similarities within and between networks, at any layer and checkpoint."""
+
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
 from shared_geometry.figures import style
-from shared_geometry.figures.rsm import HEADINGS, in_steps, rsm_panels
+from shared_geometry.figures.rsm import correlations, rsm_panels
 from shared_geometry.wording import layer_name, number
 
-CELLS = 40_000  # of all matrices together: what a page can carry
+CELLS = 280_000  # of all matrices of a figure together: what a page can carry
 MOST_CLASSES = 34  # of more than these, as many evenly spaced ones are shown
+HEADINGS = {  # of the three RSMs of Figure 1B, by `analysis.KINDS`
+    "within, native": "within networks",
+    "between, native": "between, as they are",
+    "between, shared": "between, aligned",
+}
 
 
 def spread(n: int, keep: int) -> list[int]:
@@ -55,74 +62,103 @@ def _headings(chosen: xr.Dataset) -> list[str]:
     ]
 
 
-def _matrices(chosen: xr.Dataset) -> list[np.ndarray]:
-    return [in_steps(chosen.rsm_class.sel(kind=kind).values) for kind in HEADINGS]
+def some_classes(results: xr.Dataset) -> xr.Dataset:
+    """The results, of more than `MOST_CLASSES` classes only as many, evenly spaced."""
+    shown = spread(results.sizes["class"], MOST_CLASSES)
+    return results.isel(class_=shown, **{"class": shown})
 
 
-def rsm_explorer(results: xr.Dataset, *, reading: str = "published") -> go.Figure:
-    """Class-level RSMs side by side, with a menu of layers and a slider over checkpoints.
+def _title(level: str, last: xr.Dataset, first: xr.Dataset) -> str:
+    def value(part: xr.Dataset, space: str) -> str:
+        return number(float(part.geometry_current.sel(space=space, bound="estimate")))
+
+    if level == "image":
+        return (
+            "Once aligned, networks compare as one network does with itself: "
+            f"r = {value(last, 'shared')}, from {value(last, 'native')} before"
+        )
+    return (
+        f"The classes’ geometry: aligned networks agree with r = {value(last, 'shared')} at the "
+        f"end, {value(first, 'shared')} before training"
+    )
+
+
+def _frames(
+    matrices: xr.DataArray, names: Mapping[str, int], steps: Mapping[str, int]
+) -> Iterator[go.Frame]:
+    for name, layer in names.items():
+        for step, checkpoint in steps.items():
+            chosen = matrices.isel(layer=layer, checkpoint=checkpoint)
+            maps = [go.Heatmap(z=correlations(chosen.sel(kind=k))["z"]) for k in HEADINGS]
+            yield go.Frame(name=f"{name} | {step}", data=maps)
+
+
+def rsm_explorer(
+    results: xr.Dataset,
+    *,
+    level: str = "image",
+    reading: str = "published",
+    pictures: Sequence[str] | None = None,
+) -> go.Figure:
+    """Figure 1B at any depth and time: RSMs side by side, with a menu of layers and a slider.
 
     Parameters
     ----------
     results : xarray.Dataset
         From `experiment.run`.
+    level : {"image", "class"}
+        What a row and a column are: one held-out image, or the mean over those of a class.
     reading : {"published", "corrected"}
         Whether held-out activity keeps the units' means.
+    pictures : sequence of str, optional
+        Addresses of the images, which the page shows for the cell under the pointer.
 
     Returns
     -------
     plotly.graph_objects.Figure
         A frame for each layer and checkpoint, named by the labels of both controls. The page
         joins them: ``layout.meta`` holds the ``frame`` that is shown first, the ``headings`` of
-        each, and that panels ``hover`` together.
+        each, and that panels ``hover`` together. Elsewhere each control shows its choice with the
+        last of the other.
     """
-    some = results.sel(reading=reading)
-    shown = spread(results.sizes["class"], MOST_CLASSES)
-    some = some.isel(class_=shown, **{"class": shown})
-    classes = [str(name) for name in some["class"].values]
-    cells = len(HEADINGS) * len(classes) ** 2
-    layers, checkpoints = carried(results.sizes["layer"], results.sizes["checkpoint"], cells)
+    some = some_classes(results.sel(reading=reading))
+    matrices = some[f"rsm_{level}"]
+    labels = some["class" if level == "class" else "image_class"].values
+    layers, checkpoints = carried(
+        results.sizes["layer"], results.sizes["checkpoint"], len(HEADINGS) * len(labels) ** 2
+    )
     names = {layer_name(results.layer.values[i]): i for i in reversed(layers)}
     steps = {f"{results.checkpoint.values[i]:g}": i for i in checkpoints}
-
-    def at(layer: int, checkpoint: int) -> xr.Dataset:
-        return some.isel(layer=layer, checkpoint=checkpoint)
-
-    last = at(layers[-1], checkpoints[-1])
-    first = at(layers[-1], checkpoints[0])
-    now, before = (
-        float(part.geometry_current.sel(space="shared", bound="estimate")) for part in (last, first)
-    )
-    menu = style.dropdown([{"label": name, "method": "skip"} for name in names])
+    deepest, end = next(iter(names)), list(steps)[-1]
+    menu = style.dropdown([style.shows(f"{name} | {end}", label=name) for name in names])
     slider = style.slider(list(steps), prefix="epoch ")
-    slider["steps"] = [{"label": step, "method": "skip"} for step in steps]
+    slider["steps"] = [style.shows(f"{deepest} | {step}", label=step) for step in steps]
+    last, first = (some.isel(layer=layers[-1], checkpoint=i) for i in (checkpoints[-1], 0))
+    shown = matrices.isel(layer=layers[-1], checkpoint=checkpoints[-1])
     figure = rsm_panels(
         {
-            text: last.rsm_class.sel(kind=kind).values
+            text: shown.sel(kind=kind).values
             for kind, text in zip(HEADINGS, _headings(last), strict=True)
         },
-        title=(
-            f"The classes’ geometry: aligned networks agree with r = {number(now)} at the end, "
-            f"{number(before)} before training"
-        ),
-        labels=classes,
+        title=_title(level, last, first),
+        labels=labels,
         menu=menu,
         slider=slider,
     )
-    parts = {
-        f"{name} | {step}": at(layer, checkpoint)
+    for trace, kind in zip(figure.data, HEADINGS, strict=True):
+        trace.name = HEADINGS[kind]
+    figure.frames = list(_frames(matrices, names, steps))
+    headings = {
+        f"{name} | {step}": _headings(some.isel(layer=layer, checkpoint=checkpoint))
         for name, layer in names.items()
         for step, checkpoint in steps.items()
     }
-    figure.frames = [
-        go.Frame(name=name, data=[go.Heatmap(z=z) for z in _matrices(part)])
-        for name, part in parts.items()
-    ]
     return figure.update_layout(
         meta={
             **figure.layout.meta,
-            "frame": [next(iter(names)), list(steps)[-1]],
-            "headings": {name: _headings(part) for name, part in parts.items()},
+            "frame": [deepest, end],
+            "headings": headings,
             "hover": "together",
+            **({"pictures": list(pictures)} if pictures and level == "image" else {}),
         }
     )

@@ -5,47 +5,41 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-import xarray as xr
 
 from shared_geometry.figures import style
+from shared_geometry.results import RSM_STEP
 
-STEP = 0.001  # cells are kept as whole numbers of this, two bytes each
 _MOST_NAMES = 20  # more classes than these have no room for names on an axis
-# Zero-filled and grouped by thousands, with a point for the group: 87 is written +0.087.
-CELL = "%{z:+05,d}"
-SEPARATORS = ".."
-HEADINGS = {  # of the three RSMs of Figure 1B, by `analysis.KINDS`
-    "within, native": "within networks",
-    "between, native": "between, as they are",
-    "between, shared": "between, aligned",
-}
+CELL = "%{z:.2f}"
 
 
-def in_steps(matrix: np.ndarray) -> np.ndarray:
-    """Correlations as whole numbers of `STEP`, int16: Plotly keeps them in two bytes a cell."""
-    return np.rint(np.clip(np.asarray(matrix, dtype=np.float64), -1, 1) / STEP).astype(np.int16)
+def correlations(matrix: np.ndarray) -> dict[str, Any]:
+    """``z`` of a heatmap of correlations, and the ``meta`` by which a page packs it."""
+    cells = np.clip(np.asarray(matrix, dtype=np.float32), -1, 1)
+    return {"z": cells, "meta": {"step": RSM_STEP}}
 
 
 def _image_names(labels: Sequence[str]) -> list[str]:
+    """Class and number of each image; the class alone where each has but one."""
+    found = list(style.runs(labels))
+    if len(found) == len(labels):
+        return list(labels)
     return [
-        f"{name} {i - first + 1}"
-        for name, first, behind in style.runs(labels)
-        for i in range(first, behind)
+        f"{name} {i - first + 1}" for name, first, behind in found for i in range(first, behind)
     ]
 
 
 def _heatmap(matrix: np.ndarray, names: list[str], panel: int, title: str) -> go.Heatmap:
     number = "" if panel == 0 else str(panel + 1)
     return go.Heatmap(
-        z=in_steps(matrix),
         x=names,
         y=names,
         xaxis=f"x{number}",
         yaxis=f"y{number}",
         coloraxis="coloraxis",
         name=title,
-        meta={"step": STEP},
-        hovertemplate=f"%{{y}}, %{{x}}<br>r = {CELL}<extra>{title}</extra>",
+        hovertemplate=f"%{{y}}, %{{x}}<br>r = {CELL}<extra>%{{fullData.name}}</extra>",
+        **correlations(matrix),
     )
 
 
@@ -91,13 +85,14 @@ def _heading(text: str, x: float) -> dict[str, Any]:
     return {"text": text, "x": x, "y": 1, "showarrow": False, "font": {"size": 13}, **place}
 
 
-def _colour_axis(limits: tuple[float, float]) -> dict[str, Any]:
+def colour_axis(limits: tuple[float, float]) -> dict[str, Any]:
+    """Colour scale and bar of correlations between ``limits``: 0 in the middle or at the end."""
     low, high = limits
     ticks = np.linspace(low, high, 5)
     words = [f"{t:g}".replace("-", "−") for t in ticks]
     return {
-        "cmin": low / STEP,
-        "cmax": high / STEP,
+        "cmin": low,
+        "cmax": high,
         "colorscale": style.DIVERGING if low < 0 else style.SEQUENTIAL,
         "colorbar": {
             "orientation": "h",
@@ -106,7 +101,7 @@ def _colour_axis(limits: tuple[float, float]) -> dict[str, Any]:
             "y": 0,
             "yref": "container",
             "yanchor": "bottom",
-            "tickvals": (ticks / STEP).tolist(),
+            "tickvals": ticks.tolist(),
             "ticktext": [f"r = {words[0]}", *words[1:]],
         },
     }
@@ -159,9 +154,7 @@ def rsm_panels(
     if len(list(style.runs(labels))) <= _MOST_NAMES:
         shapes = [shape for i in range(len(matrices)) for shape in _boundaries(labels, i)]
         figure.update_layout(shapes=shapes)
-    figure.update_layout(
-        coloraxis=_colour_axis(limits), separators=SEPARATORS, **_panels(list(matrices), ticks)
-    )
+    figure.update_layout(coloraxis=colour_axis(limits), **_panels(list(matrices), ticks))
     inner = [f"xaxis{'' if i == 0 else i + 1}" for i in range(len(matrices) - 1)]
     narrow = {axis: {"showticklabels": False} for axis in inner}  # names below the last one only
     room = 60 + (7 * max(len(label) for label in labels) if ticks["tickvals"] else 0)
@@ -173,45 +166,3 @@ def rsm_panels(
     height = 300 + room + 48 * (menu is not None)
     style.finish(figure, title, height=height, narrow={**narrow, "margin": {"b": room}})
     return figure.update_layout(margin_b=room)
-
-
-def rsm_triplet(
-    results: xr.Dataset,
-    *,
-    layer: str | None = None,
-    checkpoint: float | None = None,
-    reading: str = "published",
-) -> go.Figure:
-    """Figure 1B: RSM within networks, and between them before and after alignment.
-
-    Parameters
-    ----------
-    results : xarray.Dataset
-        From `experiment.run`.
-    layer : str, optional
-        None: the last one.
-    checkpoint : float, optional
-        Epoch; None: the last one.
-    reading : {"published", "corrected"}
-        Whether held-out activity keeps the units' means.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
-    chosen = results.sel(
-        layer=results.layer.values[-1] if layer is None else layer,
-        checkpoint=results.checkpoint.values[-1] if checkpoint is None else checkpoint,
-        reading=reading,
-    )
-    matrices = {
-        heading: chosen.rsm_image.sel(kind=kind).values for kind, heading in HEADINGS.items()
-    }
-    native, shared = chosen.geometry_current.sel(
-        bound="estimate", space=["native", "shared"]
-    ).values
-    title = (
-        f"Once aligned, networks compare as one network does with itself: r = {shared:.2f}, "
-        f"from {native:.2f} before"
-    )
-    return rsm_panels(matrices, title=title.replace("-", "−"), labels=results.image_class.values)

@@ -248,6 +248,13 @@ def dropdown(buttons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def shows(frame: str, *, label: str | None = None) -> dict[str, Any]:
+    """A step of a slider or a button of a menu that shows a frame at once; None: labelled so."""
+    at_once = {"duration": 0}
+    how = {"mode": "immediate", "frame": {**at_once, "redraw": True}, "transition": at_once}
+    return {"label": label or frame, "method": "animate", "args": [[frame], how]}
+
+
 def slider(steps: Sequence[str], *, prefix: str, active: int | None = None) -> dict[str, Any]:
     """A slider under the figure that shows one frame a step, for ``layout.sliders``.
 
@@ -260,13 +267,9 @@ def slider(steps: Sequence[str], *, prefix: str, active: int | None = None) -> d
     active : int, optional
         Step to begin with; None: the last.
     """
-    show_now = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}}
-    show_now["transition"] = {"duration": 0}
     return {
         "active": len(steps) - 1 if active is None else active,
-        "steps": [
-            {"label": name, "method": "animate", "args": [[name], show_now]} for name in steps
-        ],
+        "steps": [shows(name) for name in steps],
         "currentvalue": {"prefix": prefix, "xanchor": "left"},
         "x": 0,
         "len": 1,

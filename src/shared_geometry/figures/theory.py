@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from shared_geometry.figures import style
-from shared_geometry.figures.rsm import CELL, SEPARATORS, STEP, in_steps
+from shared_geometry.figures.rsm import CELL, correlations
 
 _PANELS = ("the two networks", "B with itself", "A with B", "A with B, aligned")
 
@@ -40,12 +40,11 @@ def _dots(points: np.ndarray, name: str, symbol: str, colours: list[str]) -> go.
 
 def _map(matrix: np.ndarray, panel: int) -> go.Heatmap:
     return go.Heatmap(
-        z=in_steps(matrix),
         coloraxis="coloraxis",
         xaxis=f"x{panel}",
         yaxis=f"y{panel}",
-        meta={"step": STEP},
         hovertemplate=f"images %{{y}}, %{{x}}: {CELL}<extra></extra>",
+        **correlations(matrix),
     )
 
 
@@ -95,9 +94,8 @@ def turn_it(points: np.ndarray, classes: np.ndarray, angles: list[int]) -> go.Fi
             plain | {"autorange": "reversed", "scaleanchor": f"x{panel}"}
         )
     figure.update_layout(
-        coloraxis={"cmin": -1 / STEP, "cmax": 1 / STEP, "colorscale": style.DIVERGING},
+        coloraxis={"cmin": -1, "cmax": 1, "colorscale": style.DIVERGING},
         coloraxis_showscale=False,
-        separators=SEPARATORS,
         sliders=[
             style.slider(
                 [f"{a}°" for a in angles], prefix="B is turned by ", active=len(angles) // 3

@@ -1,0 +1,123 @@
+"""Class similarities of every layer at every checkpoint, as one picture."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from shared_geometry.figures import style
+from shared_geometry.figures.explorer import HEADINGS, carried, some_classes, spread
+from shared_geometry.figures.rsm import CELL, colour_axis, correlations
+from shared_geometry.wording import layer_name, number
+
+_MOST_COLUMNS = 6  # of more checkpoints, as many are shown
+_WIDE, _NARROW = 470, 250  # pixels for all columns on a desktop, on a phone
+
+
+def mosaic(tiles: np.ndarray, gap: int) -> np.ndarray:
+    """Matrices laid out in rows and columns.
+
+    Parameters
+    ----------
+    tiles : ndarray of shape (rows, columns, height, width)
+    gap : int
+        Cells between neighbours, NaN.
+
+    Returns
+    -------
+    ndarray of shape (rows * (height + gap) - gap, columns * (width + gap) - gap)
+    """
+    rows, columns, height, width = tiles.shape
+    spaced = np.full((rows, columns, height + gap, width + gap), np.nan, dtype=np.float32)
+    spaced[:, :, :height, :width] = tiles
+    whole = spaced.transpose(0, 2, 1, 3).reshape(rows * (height + gap), -1)
+    return whole[:-gap, :-gap] if gap else whole
+
+
+def _places(parts: Sequence[str], classes: Sequence[str], gap: int) -> list[str]:
+    """Name of every row or column of a mosaic: class and part, blanks in the gaps."""
+    names = []
+    for i, part in enumerate(parts):
+        names += [f"{name}, {part}" for name in classes]
+        names += [" " * (i * gap + j + 1) for j in range(gap)]
+    return names[: len(names) - gap] if gap else names
+
+
+def rsm_grid(results: xr.Dataset, *, reading: str = "published") -> go.Figure:
+    """RSMs of the classes: a row a layer, a column a checkpoint, a menu of the three kinds.
+
+    Of more than six checkpoints as many are shown, the first and the last among them.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From `experiment.run`.
+    reading : {"published", "corrected"}
+        Whether held-out activity keeps the units' means.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+    """
+    some = some_classes(results.sel(reading=reading))
+    classes = [str(name) for name in some["class"].values]
+    layers, checkpoints = carried(
+        some.sizes["layer"], some.sizes["checkpoint"], len(HEADINGS) * len(classes) ** 2
+    )
+    checkpoints = [checkpoints[i] for i in spread(len(checkpoints), _MOST_COLUMNS)]
+    some = some.isel(layer=layers, checkpoint=checkpoints)
+    rows = [layer_name(name) for name in some.layer.values]
+    columns = [f"{epoch:g}" for epoch in some.checkpoint.values]
+    gap = max(1, len(classes) // 8)
+    down = _places(rows, classes, gap)
+    across = _places([f"epoch {c}" for c in columns], classes, gap)
+    figure = go.Figure(
+        [
+            go.Heatmap(
+                x=across,
+                y=down,
+                coloraxis="coloraxis",
+                name=heading,
+                visible=kind == "between, shared",
+                hoverongaps=False,
+                hovertemplate=f"%{{y}}<br>%{{x}}<br>r = {CELL}<extra>{heading}</extra>",
+                **correlations(mosaic(some.rsm_class.sel(kind=kind).values, gap)),
+            )
+            for kind, heading in HEADINGS.items()
+        ]
+    )
+    stride, middle = len(classes) + gap, (len(classes) - 1) // 2
+    plain = {"type": "category", "showgrid": False, "constrain": "domain"}
+    figure.update_layout(
+        coloraxis=colour_axis((-1.0, 1.0)),
+        xaxis={**plain, "tickvals": across[middle::stride], "ticktext": columns, "title": "epoch"},
+        yaxis={
+            **plain,
+            "tickvals": down[middle::stride],
+            "ticktext": rows,
+            "autorange": "reversed",
+            "scaleanchor": "x",
+        },
+        updatemenus=[style.dropdown(_buttons())],
+    )
+    change = some.geometry_final.sel(space="shared", bound="estimate").isel(checkpoint=0)
+    title = (
+        "Training draws the classes’ geometry: before it, layers resemble their final selves with "
+        f"r = {number(float(change.min()))} to {number(float(change.max()))}"
+    )
+    height, low = (210 + round(len(rows) * width / len(columns)) for width in (_WIDE, _NARROW))
+    narrow = {"height": low + 30, "yaxis": {"tickangle": -90}}
+    return style.finish(figure, title, height=height, narrow=narrow)
+
+
+def _buttons() -> list[dict]:
+    kinds = list(reversed(HEADINGS))  # what is shown first stands first
+    return [
+        {
+            "label": HEADINGS[kind],
+            "method": "update",
+            "args": [{"visible": [kind == other for other in HEADINGS]}],
+        }
+        for kind in kinds
+    ]
