@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # thirtyfold. Benchmarks keep the default, which is faster where nothing else runs.
 book test run: export OMP_WAIT_POLICY := passive
 
-.PHONY: help book test env run serve bench-srm bench-training bench-binder clean
+.PHONY: help book test env run serve bench-srm bench-training bench-binder bench-pages clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -37,6 +37,9 @@ bench-training: env  ## populations of networks against one network after the ot
 
 bench-binder: env  ## every chapter on one core and in 2 GB, as Binder has them
 	python benchmarks/binder.py
+
+bench-pages: book  ## how soon pages show their first figure, beside Plotly's own
+	python benchmarks/pages.py
 
 clean:  ## remove what was built; networks and results under runs/ stay
 	rm -rf _build book/*.ipynb

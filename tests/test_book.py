@@ -105,6 +105,14 @@ def test_no_figure_is_lost_between_notebook_and_page(page, elements, notebooks):
 
 
 @pytest.mark.parametrize("page", NOTEBOOKS, ids=by_name)
+def test_every_figure_says_what_made_its_numbers(page, book):
+    text = (book.index.parent / f"{page.name}.html").read_text()
+    for figure in re.findall(r'<figure class="sg-figure".*?</figure>', text, flags=re.S):
+        (line,) = re.findall(r"<details><summary>Provenance</summary><p>(.*?)</p>", figure)
+        assert re.search(r"[Cc]ommit \w{7}", line), line
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS, ids=by_name)
 def test_no_cell_failed_and_no_parameter_cell_is_shown(page, book, notebooks):
     notebook = notebooks[page.name]
     assert [out for out in outputs(notebook) if out.output_type == "error"] == []

@@ -264,7 +264,9 @@ def test_pointing_at_a_cell_reads_it_in_all_panels_and_shows_its_images(browser,
             first["y"][row],
             first["x"][column],
         ]
-        assert all(image.evaluate("i => i.naturalWidth") == 8 for image in images)
+        assert all(
+            image.evaluate("i => i.decode().then(() => i.naturalWidth)") == 8 for image in images
+        )
         for trace in figure.evaluate(SPEC)["data"]:
             value = f"{unpacked(trace['z'])[row, column]:.2f}".replace("-", "−")
             assert f"{trace['name']}: {value}" in pair.inner_text()

@@ -143,7 +143,7 @@ def test_panels_show_their_matrices_in_true_units(matrices):
 def test_classes_are_named_and_parted_on_the_axes(matrices):
     figure = figures.rsm_panels(matrices, title="t", labels=list("aaabbc"))
     assert list(figure.layout.xaxis.ticktext) == ["a", "b", "c"]
-    assert list(figure.data[0].x) == ["a 1", "a 2", "a 3", "b 1", "b 2", "c 1"]
+    assert list(figure.data[0].x) == ["a #1", "a #2", "a #3", "b #1", "b #2", "c #1"]
     edges = {s.x0 for s in figure.layout.shapes if s.x0 == s.x1 and s.xref == "x"}
     assert edges == {2.5, 4.5}
     assert {s.xref for s in figure.layout.shapes} == {"x", "x2"}

@@ -168,7 +168,8 @@
       const cell = point.pointNumber;
       if (String(cell) === last) return;
       last = String(cell);
-      const all = plot._fullData.map((trace, curveNumber) => ({ curveNumber, pointNumber: cell }));
+      const [yval, xval] = cell;
+      const all = plot._fullData.map((trace, curveNumber) => ({ curveNumber, xval, yval }));
       const panels = plot._fullData.map((trace) => trace.xaxis + trace.yaxis);
       Plotly.Fx.hover(plot, all, panels);
     });

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from shared_geometry.errors import InputError
 from shared_geometry.packing import packed_json
+from shared_geometry.provenance import this_process
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _LARGEST_TABLE = 200_000  # characters; a page should stay light
@@ -133,12 +134,18 @@ def show(
 ) -> None:
     """Display a figure in a notebook, as Plotly for JupyterLab and as HTML for the book.
 
-    Parameters are those of `figure_html`.
+    Parameters are those of `figure_html`; without ``provenance``, the figure's numbers are this
+    process's own.
     """
     from IPython.display import display
 
     page = figure_html(
-        figure, name=name, caption=caption, alt=alt, data=data, provenance=provenance
+        figure,
+        name=name,
+        caption=caption,
+        alt=alt,
+        data=data,
+        provenance=provenance or this_process(),
     )
     bundle = {
         "application/vnd.plotly.v1+json": json.loads(figure.to_json()),

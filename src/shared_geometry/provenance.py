@@ -54,3 +54,9 @@ def provenance() -> dict[str, str]:
         "versions": json.dumps(versions(), sort_keys=True),
         "hardware": describe_hardware(),
     }
+
+
+def this_process() -> str:
+    """Commit, machine and versions of this process, in one line."""
+    names = ", ".join(f"{name} {found}" for name, found in versions().items())
+    return f"computed with this page; commit {commit()[:12]}; {describe_hardware()}; {names}"

@@ -137,3 +137,24 @@ def training_table(timings: Mapping[str, Any]) -> str:
             f"{timings['commit'][:12]}.",
         ]
     )
+
+
+def pages_table(timings: Mapping[str, Any]) -> str:
+    """Seconds to the first figure and weight of each page as Markdown, beside Plotly's own."""
+    rows = [
+        f"| {row['page']} | {row['seconds']['ours']:.2f} | {row['seconds']['plotly']:.2f} "
+        f"| {row['ratio']:.1f} | {row['megabytes']['ours']:.2f} "
+        f"| {row['megabytes']['plotly']:.2f} |"
+        for row in timings["pages"]
+    ]
+    return "\n".join(
+        [
+            "| page | first figure, s | Plotly's own, s | ratio | page, MB | Plotly's own, MB |",
+            "|:--|--:|--:|--:|--:|--:|",
+            *rows,
+            "",
+            f"Median of {timings['settings']['turns']} visits with "
+            f"{timings['settings']['browser']}, nothing cached; {timings['hardware']}, "
+            f"commit {timings['commit'][:12]}.",
+        ]
+    )

@@ -10,8 +10,8 @@ from shared_geometry.figures import style
 from shared_geometry.figures.rsm import correlations, rsm_panels
 from shared_geometry.wording import layer_name, number
 
-CELLS = 280_000  # of all matrices of a figure together: what a page can carry
-MOST_CLASSES = 34  # of more than these, as many evenly spaced ones are shown
+CELLS = {"image": 280_000, "class": 80_000}  # of a figure's matrices: what a page can carry
+MOST_CLASSES = 30  # of more than these, as many evenly spaced ones are shown
 HEADINGS = {  # of the three RSMs of Figure 1B, by `analysis.KINDS`
     "within, native": "within networks",
     "between, native": "between, as they are",
@@ -26,7 +26,9 @@ def spread(n: int, keep: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, n - 1, keep)})
 
 
-def carried(n_layers: int, n_checkpoints: int, cells: int) -> tuple[list[int], list[int]]:
+def carried(
+    n_layers: int, n_checkpoints: int, cells: int, most: int
+) -> tuple[list[int], list[int]]:
     """Layers and checkpoints whose matrices a page can carry.
 
     Parameters
@@ -34,14 +36,16 @@ def carried(n_layers: int, n_checkpoints: int, cells: int) -> tuple[list[int], l
     n_layers, n_checkpoints : int
     cells : int
         Of the matrices of one layer at one checkpoint.
+    most : int
+        Cells in all.
 
     Returns
     -------
     layers, checkpoints : list of int
-        All if `CELLS` allows; else fewer of what there is more of, the ends always.
+        All if there is room; else fewer of what there is more of, the ends always.
     """
     layers, checkpoints = n_layers, n_checkpoints
-    while layers * checkpoints * cells > CELLS and max(layers, checkpoints) > 2:
+    while layers * checkpoints * cells > most and max(layers, checkpoints) > 2:
         if layers > checkpoints:
             layers -= 1
         else:
@@ -62,9 +66,9 @@ def _headings(chosen: xr.Dataset) -> list[str]:
     ]
 
 
-def some_classes(results: xr.Dataset) -> xr.Dataset:
-    """The results, of more than `MOST_CLASSES` classes only as many, evenly spaced."""
-    shown = spread(results.sizes["class"], MOST_CLASSES)
+def some_classes(results: xr.Dataset, most: int = MOST_CLASSES) -> xr.Dataset:
+    """The results, of more than ``most`` classes only as many, evenly spaced."""
+    shown = spread(results.sizes["class"], most)
     return results.isel(class_=shown, **{"class": shown})
 
 
@@ -125,7 +129,10 @@ def rsm_explorer(
     matrices = some[f"rsm_{level}"]
     labels = some["class" if level == "class" else "image_class"].values
     layers, checkpoints = carried(
-        results.sizes["layer"], results.sizes["checkpoint"], len(HEADINGS) * len(labels) ** 2
+        results.sizes["layer"],
+        results.sizes["checkpoint"],
+        len(HEADINGS) * len(labels) ** 2,
+        CELLS[level],
     )
     names = {layer_name(results.layer.values[i]): i for i in reversed(layers)}
     steps = {f"{results.checkpoint.values[i]:g}": i for i in checkpoints}

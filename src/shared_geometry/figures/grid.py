@@ -7,11 +7,11 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from shared_geometry.figures import style
-from shared_geometry.figures.explorer import HEADINGS, carried, some_classes, spread
+from shared_geometry.figures.explorer import HEADINGS, some_classes, spread
 from shared_geometry.figures.rsm import CELL, colour_axis, correlations
 from shared_geometry.wording import layer_name, number
 
-_MOST_COLUMNS = 6  # of more checkpoints, as many are shown
+_MOST_CLASSES, _MOST_COLUMNS = 20, 6  # of more classes and checkpoints, as many are shown
 _WIDE, _NARROW = 470, 250  # pixels for all columns on a desktop, on a phone
 
 
@@ -47,7 +47,7 @@ def _places(parts: Sequence[str], classes: Sequence[str], gap: int) -> list[str]
 def rsm_grid(results: xr.Dataset, *, reading: str = "published") -> go.Figure:
     """RSMs of the classes: a row a layer, a column a checkpoint, a menu of the three kinds.
 
-    Of more than six checkpoints as many are shown, the first and the last among them.
+    Of more than six checkpoints, or twenty classes, as many are shown, evenly spaced.
 
     Parameters
     ----------
@@ -60,13 +60,9 @@ def rsm_grid(results: xr.Dataset, *, reading: str = "published") -> go.Figure:
     -------
     plotly.graph_objects.Figure
     """
-    some = some_classes(results.sel(reading=reading))
+    some = some_classes(results.sel(reading=reading), _MOST_CLASSES)
     classes = [str(name) for name in some["class"].values]
-    layers, checkpoints = carried(
-        some.sizes["layer"], some.sizes["checkpoint"], len(HEADINGS) * len(classes) ** 2
-    )
-    checkpoints = [checkpoints[i] for i in spread(len(checkpoints), _MOST_COLUMNS)]
-    some = some.isel(layer=layers, checkpoint=checkpoints)
+    some = some.isel(checkpoint=spread(some.sizes["checkpoint"], _MOST_COLUMNS))
     rows = [layer_name(name) for name in some.layer.values]
     columns = [f"{epoch:g}" for epoch in some.checkpoint.values]
     gap = max(1, len(classes) // 8)
@@ -81,7 +77,7 @@ def rsm_grid(results: xr.Dataset, *, reading: str = "published") -> go.Figure:
                 name=heading,
                 visible=kind == "between, shared",
                 hoverongaps=False,
-                hovertemplate=f"%{{y}}<br>%{{x}}<br>r = {CELL}<extra>{heading}</extra>",
+                hovertemplate=f"%{{y}}<br>%{{x}}<br>r = {CELL}<extra></extra>",
                 **correlations(mosaic(some.rsm_class.sel(kind=kind).values, gap)),
             )
             for kind, heading in HEADINGS.items()

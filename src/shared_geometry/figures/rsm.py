@@ -25,7 +25,7 @@ def _image_names(labels: Sequence[str]) -> list[str]:
     if len(found) == len(labels):
         return list(labels)
     return [
-        f"{name} {i - first + 1}" for name, first, behind in found for i in range(first, behind)
+        f"{name} #{i - first + 1}" for name, first, behind in found for i in range(first, behind)
     ]
 
 
@@ -38,7 +38,7 @@ def _heatmap(matrix: np.ndarray, names: list[str], panel: int, title: str) -> go
         yaxis=f"y{number}",
         coloraxis="coloraxis",
         name=title,
-        hovertemplate=f"%{{y}}, %{{x}}<br>r = {CELL}<extra>%{{fullData.name}}</extra>",
+        hovertemplate=f"%{{y}}, %{{x}}<br>r = {CELL}<extra></extra>",
         **correlations(matrix),
     )
 
