@@ -33,6 +33,7 @@ DRAWN = {  # true as soon as the first figure is on the screen
     "ours": "document.querySelector('figure.sg-figure')?.dataset.drawn === 'true'",
     "plotly": "document.querySelector('.plotly-graph-div .main-svg') !== null",
 }
+CHROMES = ("chromium", "chromium-browser", "google-chrome")
 NOW = "() => performance.now()"
 
 
@@ -105,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=5)
     given = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    chromium = next(filter(None, map(shutil.which, CHROMES)), None)
     if chromium is None:
         raise SystemExit("no Chromium on this machine: apt-get install chromium")
     rows = []

@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from conftest import ROOT
 
+from shared_geometry.elsewhere import repository
 from shared_geometry.execution import executed_path
 from shared_geometry.pages import read_chapter, read_pages
 from shared_geometry.publishing import build_book
@@ -192,6 +193,11 @@ def test_every_chapter_can_be_downloaded_as_a_notebook_and_started_in_binder(pag
     binder = [link for link in links if link.startswith("https://mybinder.org/v2/")]
     assert binder
     assert all(link.endswith(f"lab/tree/book/{page.name}.ipynb") for link in binder)
+    (colab,) = {link for link in links if "//colab." in link}
+    assert colab.endswith(f"/blob/gh-pages/_sources/{page.name}.ipynb")
+    assert repository(ROOT).removeprefix("https://github.com") in colab
+    assert "git" in downloaded.cells[1].source
+    assert repository(ROOT) in downloaded.cells[1].source
 
 
 @pytest.mark.parametrize("page", PAGES, ids=by_name)

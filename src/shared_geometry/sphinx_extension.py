@@ -11,6 +11,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 _FIGURE = '<figure class="sg-figure"'
+_PUBLISHED = "gh-pages"  # branch that .github/workflows/book.yml writes
 _NOT_FOUND = """
 <h1>There is no such page</h1>
 <p>The address may be mistyped, or the page may have moved.
@@ -90,6 +91,17 @@ def add_to_page(
         )
 
 
+def open_what_is_published(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Colab opens the notebook that lies beside the published page: the main branch has none."""
+    groups = (group for group in context.get("header_buttons", ()) if "buttons" in group)
+    for button in (button for group in groups for button in group["buttons"]):
+        if button.get("text") == "Colab":
+            place, _, _ = button["url"].partition("/blob/")
+            button["url"] = f"{place}/blob/{_PUBLISHED}/_sources/{pagename}.ipynb"
+
+
 def not_found(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     """The page that servers show for an address that leads nowhere."""
     body = _NOT_FOUND.format(home=f"{app.config.root_doc}.html")
@@ -112,6 +124,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("html-page-context", add_to_page)
+    app.connect("html-page-context", open_what_is_published, priority=900)  # buttons are there
     app.connect("html-collect-pages", not_found)
     app.connect("build-finished", finish, priority=900)  # after sphinx-external-toc's redirect
     return {"parallel_read_safe": True, "parallel_write_safe": True}

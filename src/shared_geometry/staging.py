@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from shared_geometry.elsewhere import fetching, repository
 from shared_geometry.execution import executed_path
 from shared_geometry.pages import Page
 
@@ -26,8 +27,7 @@ def _sources(root: Path, build: Path, pages: Iterable[Page]) -> dict[Path, Path]
     return found
 
 
-def _copy_if_changed(source: Path, target: Path) -> None:
-    content = source.read_bytes()
+def _write_if_changed(content: bytes, target: Path) -> None:
     if not (target.is_file() and target.read_bytes() == content):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
@@ -50,8 +50,12 @@ def stage(root: Path, build: Path, pages: Iterable[Page]) -> bool:
     stale = [path for path in present if path.relative_to(folder) not in wanted]
     for path in stale:
         path.unlink()
+    url = repository(root)
     for name, source in wanted.items():
-        _copy_if_changed(source, folder / name)
+        content = source.read_bytes()
+        if name.suffix == ".ipynb":
+            content = fetching(content.decode(), url).encode()
+        _write_if_changed(content, folder / name)
     return bool(stale)
 
 
