@@ -31,5 +31,5 @@ def test_a_downloaded_notebook_fetches_the_book_only_where_it_is_not(
         assert Path.cwd() == tmp_path
         return
     assert said[0] == ["git", "clone", "--depth", "1", "https://host/book", FOLDER]
-    assert said[1][1:] == ["-m", "pip", "install", "-q", "."]
+    assert said[1][1:] == ["-m", "pip", "install", "-q", ".[brainiak]"]
     assert Path.cwd() == tmp_path / FOLDER

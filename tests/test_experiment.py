@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from shared_geometry import experiment
+from shared_geometry import experiment, steps
 from shared_geometry.config import Config
 from shared_geometry.crosscheck import largest_difference, table
 from shared_geometry.errors import DataError, InputError
-from shared_geometry.experiment import print_progress, run, shown_images
+from shared_geometry.experiment import print_progress, run
 from shared_geometry.results import load_results
+from shared_geometry.steps import shown_images
 
 SMOKE = Config.from_preset("smoke", device="cpu")
 
@@ -68,8 +69,10 @@ def test_some_checkpoints_can_be_analysed_and_another_solver_agrees(finished, by
     results, output = finished
     assert len(list(output.glob("networks-*"))) == 1  # the networks are the same
     assert list(by_brainiak.checkpoint.values) == [0.5, 1.0]
-    gap, where = largest_difference(results, by_brainiak)
-    assert gap < 0.02, where
+    gap, where = largest_difference(results, by_brainiak, published=False)
+    assert gap < 0.005, where
+    everything, _ = largest_difference(results, by_brainiak)
+    assert everything >= gap
     np.testing.assert_allclose(
         by_brainiak.consistency, results.consistency.sel(checkpoint=[0.5, 1.0]), rtol=1e-6
     )
@@ -125,7 +128,7 @@ def test_a_run_stopped_in_the_analysis_goes_on_with_the_parts_it_has(
     results, output = finished
     shutil.copytree(output, tmp_path / "runs")
     (tmp_path / "runs" / SMOKE.digest / "results.nc").unlink()
-    analyse, calls = experiment.analyse_layer, []
+    analyse, calls = steps.analyse_layer, []
 
     def dying(*args):
         if len(calls) == 4:
@@ -133,11 +136,11 @@ def test_a_run_stopped_in_the_analysis_goes_on_with_the_parts_it_has(
         calls.append(args)
         return analyse(*args)
 
-    monkeypatch.setattr(experiment, "analyse_layer", dying)
+    monkeypatch.setattr(steps, "analyse_layer", dying)
     with pytest.raises(KeyboardInterrupt):
         run(SMOKE, output=tmp_path / "runs")
     calls.clear()
-    monkeypatch.setattr(experiment, "analyse_layer", lambda *a: calls.append(a) or analyse(*a))
+    monkeypatch.setattr(steps, "analyse_layer", lambda *a: calls.append(a) or analyse(*a))
     again = run(SMOKE, output=tmp_path / "runs")
     assert len(calls) == 3 * 3 - 4
     xr.testing.assert_identical(numbers(again), numbers(results))

@@ -1,13 +1,11 @@
 import json
 import math
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -357,16 +355,6 @@ def test_another_recipe_in_the_same_folder_never_mixes_with_what_is_there(
     _train(data, tmp_path, how=other)
     _train(data, tmp_path)
     assert _same(_weights(population[0], 0), _weights(tmp_path, 0))
-
-
-@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
-def test_an_executor_trains_the_same_networks(population, data, tmp_path, kind):
-    extra = {"mp_context": multiprocessing.get_context("spawn")}
-    with kind(1, **(extra if kind is ProcessPoolExecutor else {})) as executor:
-        histories = _train(data, tmp_path, executor=executor)
-    assert histories == population[1]
-    for network in range(2):
-        assert _same(_weights(population[0], network), _weights(tmp_path, network))
 
 
 # --- interruptions -------------------------------------------------------------------------------

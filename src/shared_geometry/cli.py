@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -98,11 +99,15 @@ def run(
     fields: Annotated[
         list[str] | None, typer.Option("--set", help="any other field, as field=value")
     ] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="processes://4, dask://host:port or dask:///scheduler.json")
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="folder of the data sets")] = None,
     output: Annotated[Path, typer.Option(help="folder for networks and results")] = Path("runs"),
     save: Annotated[Path | None, typer.Option(help="copy the results to this file")] = None,
 ) -> None:
     """Train a population, align it, compare it, and print what came out."""
+    from shared_geometry.executors import executor_at
     from shared_geometry.experiment import run
     from shared_geometry.plan import needs
 
@@ -118,8 +123,13 @@ def run(
     )
     errors.print(needs(config, root))
     bars = Bars()
-    with bars.display:
-        results = run(config, root=root, output=output, progress=bars)
+    workers = (
+        nullcontext()
+        if executor is None
+        else executor_at(executor, gpus=int(config.device == "cuda"))
+    )
+    with workers as where, bars.display:
+        results = run(config, root=root, output=output, executor=where, progress=bars)
     console.print(summary(results))
     path = output / config.digest / "results.nc"
     if save is not None:

@@ -15,7 +15,7 @@ if importlib.util.find_spec("shared_geometry") is None:
     if not os.path.isdir("{folder}"):
         subprocess.run(["git", "clone", "--depth", "1", "{url}", "{folder}"], check=True)
     os.chdir("{folder}")
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "."], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", ".[brainiak]"], check=True)
 """
 
 

@@ -8,7 +8,17 @@ from pathlib import Path
 
 from shared_geometry.devices import describe_hardware
 
-_ANALYSIS = ("activations", "procrustes", "srm*", "rsa", "statistics", "analysis", "results")
+_ANALYSIS = (
+    "activations",
+    "procrustes",
+    "srm*",
+    "rsa",
+    "statistics",
+    "analysis",
+    "controls",
+    "steps",
+    "results",
+)
 _PACKAGES = ("shared-geometry", "torch", "numpy", "scipy", "scikit-learn", "brainiak")
 
 

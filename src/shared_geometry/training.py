@@ -11,7 +11,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -213,22 +213,6 @@ def _one_at_a_time(progress: Progress) -> Progress:
     return report
 
 
-def _elsewhere(
-    executor: Executor,
-    task: Callable[..., History],
-    job: Job,
-    settings: dict[str, object],
-    n: int,
-    report: Progress,
-) -> list[History]:
-    futures = [executor.submit(task, i, job.folder, **settings) for i in range(n)]
-    histories = []
-    for network, future in enumerate(futures):
-        histories.append(future.result())
-        report(network, job.how.epochs, job.how.epochs, histories[-1].test_accuracy[-1])
-    return histories
-
-
 def train_population(
     dataset: Dataset,
     architecture: str,
@@ -240,7 +224,6 @@ def train_population(
     stem: str = "imagenet",
     device: str = "auto",
     precision: str = "auto",
-    executor: Executor | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     save_every: float = 60.0,
@@ -256,14 +239,11 @@ def train_population(
         As in `train_network`.
     n_networks : int
         At least 2.
-    executor : concurrent.futures.Executor, optional
-        Where networks are trained, one call of `train_network` each: processes, or other machines
-        that see ``folder``.  None: here, on a CPU in ``workers`` threads.
     workers : int, optional
         Networks trained at once on this CPU; None: one a core.
     progress : callable, optional
         Called as ``progress(network, epochs done, epochs in all, test accuracy)``, by one thread at
-        a time, networks in no order; with ``executor`` once a network.
+        a time, networks in no order.
 
     Returns
     -------
@@ -281,9 +261,6 @@ def train_population(
     report = _one_at_a_time(progress or _silent)
     settings = {"stem": stem, "device": device, "precision": precision, "save_every": save_every}
     job = _job(dataset, architecture, recipe, seed, folder, *settings.values())
-    if executor is not None:
-        task = partial(train_network, dataset, architecture, recipe, seed)
-        return _elsewhere(executor, task, job, settings, n_networks, report)
     train = partial(_train_one, job, report)
     workers = min(workers or usable_cores(), n_networks) if job.device.type == "cpu" else 1
     with _reproducible(job.device):

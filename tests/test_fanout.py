@@ -1,0 +1,133 @@
+"""A run by processes and by Dask's workers gives what a run in one process gives."""
+
+import os
+import shutil
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import xarray as xr
+
+from shared_geometry import fanout, steps
+from shared_geometry.config import Config
+from shared_geometry.errors import InputError
+from shared_geometry.executors import executor_at
+from shared_geometry.experiment import run
+
+
+def numbers(results):
+    """Results without what differs from run to run: times and provenance."""
+    return results.drop_attrs()
+
+
+SMOKE = Config.from_preset("smoke", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    output = tmp_path_factory.mktemp("here")
+    return run(SMOKE, output=output), output
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+    ) as cluster:
+        yield cluster
+
+
+def address(cluster):
+    return cluster.scheduler_address.replace("tcp://", "dask://")
+
+
+def check(results, here):
+    xr.testing.assert_allclose(numbers(results), numbers(here[0]), rtol=1e-4, atol=1e-5)
+
+
+def test_processes_give_the_same_results(here, tmp_path):
+    told = []
+    with executor_at("processes://2") as executor:
+        results = run(
+            SMOKE, output=tmp_path, executor=executor, progress=lambda *report: told.append(report)
+        )
+    check(results, here)
+    assert [report[1] for report in told if report[0] == "training"] == [1, 2]
+    assert [report[1] for report in told if report[0] == "analysis"] == [1, 2, 3]
+    assert [p.name for p in (tmp_path / SMOKE.digest).iterdir()] == ["results.nc"]
+
+
+def test_dasks_workers_give_the_same_results(here, cluster, tmp_path):
+    with executor_at(address(cluster)) as executor:
+        check(run(SMOKE, output=tmp_path, executor=executor), here)
+
+
+def test_a_worker_that_is_killed_loses_nothing(here, cluster, tmp_path):
+    killed = []
+
+    def kill_one(stage, done, total, note):
+        if not killed and stage == "training":
+            worker = next(iter(cluster.workers.values()))
+            os.kill(worker.pid, signal.SIGKILL)
+            killed.append(worker.pid)
+
+    with executor_at(address(cluster)) as executor:
+        results = run(SMOKE, output=tmp_path, executor=executor, progress=kill_one)
+    assert killed
+    check(results, here)
+
+
+def test_only_what_is_missing_is_analysed(here, tmp_path, monkeypatch):
+    shutil.copytree(here[1], tmp_path / "runs")
+    (tmp_path / "runs" / SMOKE.digest / "results.nc").unlink()
+    analyse, calls = steps.analyse, []
+
+    def counted(it, layer, checkpoint):
+        calls.append((layer, checkpoint))
+        return analyse(it, layer, checkpoint)
+
+    def dying(it, layer, checkpoint):
+        if len(calls) == 5:
+            raise RuntimeError("the machine went away")
+        return counted(it, layer, checkpoint)
+
+    monkeypatch.setattr(steps, "analyse", dying)
+    with ThreadPoolExecutor(1) as executor, pytest.raises(RuntimeError, match="went away"):
+        run(SMOKE, output=tmp_path / "runs", executor=executor)
+    assert [checkpoint for _, checkpoint in calls[:3]] == [1.0] * 3  # the reference comes first
+    monkeypatch.setattr(steps, "analyse", counted)
+    first, calls[:] = list(calls), []
+    with ThreadPoolExecutor(1) as executor:
+        check(run(SMOKE, output=tmp_path / "runs", executor=executor), here)
+    assert set(first).isdisjoint(calls)
+    assert len(first) + len(calls) == 9
+
+
+def test_a_task_carries_no_data(tmp_path):
+    import pickle
+
+    place = fanout.place_of(SMOKE, None, tmp_path)
+    assert len(pickle.dumps((fanout.analyse_task, place, "dense", 1.0))) < 2000
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("slurm://4", "processes://4, dask://host:port"),
+        ("processes", "processes://4, dask://host:port"),
+        ("processes://", "processes://4, dask://host:port"),
+        ("processes://none", "how many, 1 or more"),
+        ("processes://0", "how many, 1 or more"),
+        ("dask://127.0.0.1:9", "no scheduler answers"),
+        ("dask:///nowhere/scheduler.json", "no scheduler answers"),
+    ],
+)
+def test_an_executor_that_cannot_be_had_is_refused(where, message, monkeypatch):
+    monkeypatch.setattr("shared_geometry.executors._PATIENCE", 0.5)
+    with pytest.raises(InputError, match=message), executor_at(where):
+        raise AssertionError("an executor was made")
