@@ -1,5 +1,6 @@
 """The command line: `shared-geometry run`, `show`, `data`, `book`; thin faces on the modules."""
 
+import errno
 import json
 import shutil
 import sys
@@ -10,15 +11,18 @@ from typing import Annotated, Any
 import typer
 import xarray as xr
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError
+from shared_geometry.files import fresh, writable_folder
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
 errors = Console(stderr=True, highlight=False)
+_CONTROL_C = 130  # exit status
 
 
 def _value(text: str) -> Any:
@@ -121,7 +125,11 @@ def run(
         device=device,
         **_fields(fields or []),
     )
+    if save is not None:
+        writable_folder(save.parent)
     errors.print(needs(config, root))
+    free = shutil.disk_usage(writable_folder(output)).free
+    errors.print(f"{free / 1e9:.2f} GB are free in {output}")
     bars = Bars()
     workers = (
         nullcontext()
@@ -133,8 +141,8 @@ def run(
     console.print(summary(results))
     path = output / config.digest / "results.nc"
     if save is not None:
-        save.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, save)
+        with fresh(save) as aside:
+            shutil.copyfile(path, aside)
     console.print(f"Results: {save or path}")
 
 
@@ -175,20 +183,36 @@ def book(
     build_book(preset=preset)
 
 
+def _stopped() -> None:
+    errors.print("stopped; the same command goes on from here")
+    sys.exit(_CONTROL_C)
+
+
 def main() -> None:
     """Run the command line; what users did wrong is said in one line."""
     try:
-        app(standalone_mode=False)
+        if status := app(standalone_mode=False):  # typer returns what it would exit with
+            raise typer.Exit(status)
     except (InputError, DataError) as error:
-        errors.print(f"[red]error:[/red] {error}", soft_wrap=True)
+        errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        errors.print(
+            f"[red]error:[/red] the disk is full ({escape(str(error.filename))}); what was "
+            "finished is kept, and with more room the same command goes on from here",
+            soft_wrap=True,
+        )
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        errors.print("stopped; the same command goes on from here")
-        sys.exit(130)
+        _stopped()
     except typer.Exit as done:
+        if done.exit_code == _CONTROL_C:
+            _stopped()
         sys.exit(done.exit_code)
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        errors.print(f"[red]error:[/red] {error.format_message()}", soft_wrap=True)
+        errors.print(f"[red]error:[/red] {escape(error.format_message())}", soft_wrap=True)
         sys.exit(2)

@@ -1,5 +1,6 @@
 """Files that are whole or absent: written aside, flushed, moved into place, checked when read."""
 
+import errno
 import hashlib
 import json
 import os
@@ -87,7 +88,11 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], about: Mappin
     text = json.dumps(dict(about), sort_keys=True)
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with fresh(path) as aside:
-        save_file(held, str(aside), metadata={"about": text, "sha256": _content_digest(held, text)})
+        try:
+            save_file(held, str(aside), {"about": text, "sha256": _content_digest(held, text)})
+        except SafetensorError as error:  # it tells of a full disk in words alone
+            full = "No space left" in str(error)
+            raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(path)) from error
 
 
 def read_tensors(
