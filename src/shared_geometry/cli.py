@@ -115,16 +115,16 @@ def run(
     from shared_geometry.experiment import run
     from shared_geometry.plan import needs
 
-    config = Config.from_preset(
-        preset,
-        dataset=dataset,
-        architecture=architecture,
-        networks=networks,
-        epochs=epochs,
-        seed=seed,
-        device=device,
-        **_fields(fields or []),
-    )
+    options = {
+        "preset": preset,
+        "dataset": dataset,
+        "architecture": architecture,
+        "networks": networks,
+        "epochs": epochs,
+        "seed": seed,
+        "device": device,
+    }
+    config = Config.from_preset(**(options | _fields(fields or [])))
     if save is not None:
         writable_folder(save.parent)
     errors.print(needs(config, root))

@@ -33,7 +33,7 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -160,7 +160,7 @@ class Config(Parameters):
     )
 
     @classmethod
-    def from_preset(cls, preset: str = "quick", **overrides: Any) -> Self:
+    def from_preset(cls, /, preset: str = "quick", **overrides: Any) -> Self:
         """Config of a preset, with the fields given here in place of the preset's.
 
         Parameters
