@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from shared_geometry.datasets import load_dataset
 from shared_geometry.pages import read_pages
 
 pytestmark = [pytest.mark.book, pytest.mark.browser]
@@ -264,9 +265,8 @@ def test_pointing_at_a_cell_reads_it_in_all_panels_and_shows_its_images(browser,
             first["y"][row],
             first["x"][column],
         ]
-        assert all(
-            image.evaluate("i => i.decode().then(() => i.naturalWidth)") == 8 for image in images
-        )
+        sizes = [image.evaluate("i => i.decode().then(() => i.naturalWidth)") for image in images]
+        assert sizes == [load_dataset("digits").test.images.shape[-1]] * 2
         for trace in figure.evaluate(SPEC)["data"]:
             value = f"{unpacked(trace['z'])[row, column]:.2f}".replace("-", "−")
             assert f"{trace['name']}: {value}" in pair.inner_text()
