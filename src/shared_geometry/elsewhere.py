@@ -19,11 +19,12 @@ if importlib.util.find_spec("shared_geometry") is None:
 """
 
 
-def repository(root: Path) -> str:
-    """Address of the repository, from ``_config.yml``."""
+def repository(root: Path) -> str | None:
+    """Address of the repository, from ``_config.yml``; None if it says none."""
     import yaml
 
-    return yaml.safe_load((root / "_config.yml").read_text())["repository"]["url"]
+    configuration = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8")) or {}
+    return configuration.get("repository", {}).get("url")
 
 
 def fetching(notebook: str, url: str) -> str:

@@ -53,7 +53,7 @@ def stage(root: Path, build: Path, pages: Iterable[Page]) -> bool:
     url = repository(root)
     for name, source in wanted.items():
         content = source.read_bytes()
-        if name.suffix == ".ipynb":
+        if url is not None and name.suffix == ".ipynb":
             content = fetching(content.decode(), url).encode()
         _write_if_changed(content, folder / name)
     return bool(stale)
