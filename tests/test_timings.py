@@ -11,6 +11,7 @@ from shared_geometry.randomness import torch_generator
 from shared_geometry.timings import (
     chapters_table,
     comparison,
+    pages_table,
     provenance_line,
     read_timings,
     slope,
@@ -105,6 +106,16 @@ def test_the_file_that_the_benchmark_wrote_can_be_put_into_words():
     assert timings["hardware"] in summary(timings)
     assert len(figures.growth(timings["growth"]).data) == len(timings["growth"])
     assert timings["commit"] in provenance_line(timings)
+
+
+def test_the_table_of_pages_has_a_row_a_page_with_figures_and_their_ratio():
+    timings = read_timings(Path(__file__).parent.parent / "benchmarks" / "results" / "pages.json")
+    rows = [line for line in pages_table(timings).splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == len(timings["pages"])
+    for row, found in zip(rows, timings["pages"], strict=True):
+        name, ours, plotly, ratio = (cell.strip() for cell in row.split("|")[1:5])
+        assert name == found["page"]
+        assert float(ratio) == pytest.approx(float(plotly) / float(ours), rel=0.05)
 
 
 @pytest.fixture(scope="module")

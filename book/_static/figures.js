@@ -316,5 +316,8 @@
     for (const figure of figures) sizes.observe(figure);
   }
 
-  document.addEventListener("DOMContentLoaded", start); // after deferred scripts, Plotly among them
+  // The page is parsed when a deferred script has run. Plotly is the first of them: the figure in
+  // view is drawn before MathJax sets the formulas.
+  const library = document.querySelector('script[src*="vendor/plotly"]');
+  if (library) library.addEventListener("load", start);
 })();

@@ -83,7 +83,7 @@ def add_to_page(
         '<div role="list" class="citation-list"', "<div"
     )
     if _has_figures(doctree):
-        app.add_js_file("vendor/plotly.min.js", loading_method="defer")
+        app.add_js_file("vendor/plotly.min.js", loading_method="defer", priority=150)
     if doctree is not None:
         title = context.get("pagetitle") or context.get("title", "")
         context["metatags"] = context.get("metatags", "") + _preview(
