@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from shared_geometry.results import config_of
-from shared_geometry.wording import NAMES, interval_text, layer_name, number
+from shared_geometry.wording import NAMES, in_a_sentence, interval_text, layer_name, number
 
 
 def _final(results: xr.Dataset, reading: str = "published") -> xr.Dataset:
@@ -58,7 +58,7 @@ def claim_in_numbers(results: xr.Dataset) -> str:
     shared, native = (last.geometry_current.sel(space=s) for s in ("shared", "native"))
     variance = last.variance_interval.sel(measure="left out")
     return (
-        f"In numbers, for the {layer_name(last.layer.item())} layer of these "
+        f"In numbers, for {in_a_sentence(last.layer.item())} of these "
         f"{results.sizes['network']} {_subject(results)}, and images that neither training nor "
         f"alignment has seen: the similarity matrix *between* networks correlates "
         f"{interval_text(native)} with the one *within* networks before alignment and "
@@ -136,7 +136,7 @@ def rsm_sentence(results: xr.Dataset) -> str:
     last = _final(results).isel(layer=-1)
     shared, native = (last.geometry_current.sel(space=s) for s in ("shared", "native"))
     return (
-        f"In the {layer_name(last.layer.item())} layer, over all pairs of held-out images, the "
+        f"In {in_a_sentence(last.layer.item())}, over all pairs of held-out images, the "
         f"inter-network RSM correlates {interval_text(native)} with the within-network RSM in "
         f"native space and {interval_text(shared)} in the shared space."
     )

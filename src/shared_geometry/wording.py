@@ -17,6 +17,12 @@ def layer_name(label: str) -> str:
     return _LAYERS.get(str(label), f"layer {label}")
 
 
+def in_a_sentence(label: str) -> str:
+    """A layer with its article: the dense layer, layer 17."""
+    name = layer_name(label)
+    return f"the {name} layer" if str(label) in _LAYERS else name
+
+
 def number(value: float, digits: int = 2) -> str:
     """A number with a true minus sign, and none before zero."""
     text = f"{float(value):.{digits}f}"

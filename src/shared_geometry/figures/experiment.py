@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from shared_geometry.figures import style
-from shared_geometry.wording import layer_name
+from shared_geometry.wording import in_a_sentence, layer_name
 
 _MEASURES = {
     "published": "as published",
@@ -149,7 +149,7 @@ def variance_by_layer(results: xr.Dataset) -> go.Figure:
     published = final.sel(measure="published", bound="estimate").values
     title = (
         f"A rotation explains {published.min():.0%} to {published.max():.0%} of the variance, "
-        f"most in the {layers[int(published.argmax())]} layer"
+        f"most in {in_a_sentence(results.layer.values[published.argmax()])}"
     )
     return style.finish(figure, title, height=420)
 
