@@ -189,7 +189,7 @@ def summary(rows: Sequence[Row]) -> str:
     text = f"Of {len(rows)} entries, a claim under a condition each, {_counts(rows, 'verdict')}."
     short = [row.found for row in rows if row.verdict == NOT_TESTED]
     if short:
-        text += f" In the shorter runs that there are, {_counts(short, 'outcome')} of these."
+        text += f" In the shorter runs that there are, {_counts(short, 'outcome')}."
     return text
 
 
