@@ -210,6 +210,7 @@
       drawn.set(figure, { spec, width });
       const layout = layoutOf(spec, width);
       await Plotly.newPlot(plot, { data: spec.data, layout, frames: spec.frames, config: CONFIG });
+      plot.style.minHeight = `${layout.height}px`; // not that of the layout for another width
       linkCameras(plot);
       linkControls(plot);
       linkHover(plot);

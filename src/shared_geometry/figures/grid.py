@@ -12,7 +12,7 @@ from shared_geometry.figures.rsm import CELL, colour_axis, correlations
 from shared_geometry.wording import layer_name, number
 
 _MOST_CLASSES, _MOST_COLUMNS = 20, 6  # of more classes and checkpoints, as many are shown
-_WIDE, _NARROW = 470, 250  # pixels for all columns on a desktop, on a phone
+_WIDE, _NARROW = 470, 190  # pixels for all columns on a desktop, on a phone
 
 
 def mosaic(tiles: np.ndarray, gap: int) -> np.ndarray:
@@ -103,8 +103,7 @@ def rsm_grid(results: xr.Dataset, *, reading: str = "published") -> go.Figure:
         f"r = {number(float(change.min()))} to {number(float(change.max()))}"
     )
     height, low = (210 + round(len(rows) * width / len(columns)) for width in (_WIDE, _NARROW))
-    narrow = {"height": low + 30, "yaxis": {"tickangle": -90}}
-    return style.finish(figure, title, height=height, narrow=narrow)
+    return style.finish(figure, title, height=height, narrow={"height": low + 30})
 
 
 def _buttons() -> list[dict]:
