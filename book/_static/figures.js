@@ -256,6 +256,7 @@
     if (trace.z && trace.z.length && trace.z[0].length !== undefined) {
       for (let i = 0; i < trace.z.length; i++) {
         for (let j = 0; j < trace.z[i].length; j++) {
+          if (trace.z[i][j] === null) continue;
           yield [at(trace.x, j) === "" ? j : trace.x[j], at(trace.y, i) === "" ? i : trace.y[i],
             trace.z[i][j], "", ""];
         }

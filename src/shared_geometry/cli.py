@@ -199,9 +199,10 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
+        where = f" ({escape(str(error.filename))})" if error.filename else ""
         errors.print(
-            f"[red]error:[/red] the disk is full ({escape(str(error.filename))}); what was "
-            "finished is kept, and with more room the same command goes on from here",
+            f"[red]error:[/red] the disk is full{where}; what was finished is kept, and with "
+            "more room the same command goes on from here",
             soft_wrap=True,
         )
         sys.exit(2)

@@ -61,7 +61,7 @@ def _analyse(it: Plan, progress: Progress) -> None:
     order = list(reversed(it.checkpoints))
     for done, checkpoint in enumerate(order):
         progress("analysis", done, len(order), f"epoch {checkpoint:g}")
-        missing = [layer for layer in it.layers if not steps.is_done(it, layer, checkpoint)]
+        missing = steps.missing_layers(it, checkpoint)
         if not missing:
             continue
         for network in range(it.config.networks):

@@ -116,9 +116,7 @@ def train(it: Plan, place: Place, executor: Executor, progress: Progress) -> lis
 def _checkpoints(
     it: Plan, place: Place, executor: Executor, checkpoints: list[float], report: Callable
 ) -> None:
-    missing = {
-        c: [layer for layer in it.layers if not steps.is_done(it, layer, c)] for c in checkpoints
-    }
+    missing = {checkpoint: steps.missing_layers(it, checkpoint) for checkpoint in checkpoints}
     left: Counter = Counter()
     with _tasks(executor) as tasks:
         for checkpoint in (c for c, layers in missing.items() if layers):

@@ -26,7 +26,10 @@ def _activity_path(it: Plan, layer: str, network: int, checkpoint: float) -> Pat
 
 
 def record(it: Plan, network: int, checkpoint: float) -> None:
-    """Activity of one network at one checkpoint over all unseen images, one file a layer."""
+    """Activity of one network at one checkpoint over all unseen images, one file a layer.
+
+    Each holds ``x`` of shape (n_units, n_images), float32: the units drawn, standardised.
+    """
     config, key = it.config, {"config": it.config.digest, "checkpoint": checkpoint}
     module = build(config, it.data, network)
     module.load_state_dict(load_checkpoint(it.networks, network, checkpoint))
@@ -95,10 +98,15 @@ def analyse(it: Plan, layer: str, checkpoint: float) -> None:
     write_tensors(part_path(it, layer, checkpoint), found, key)
 
 
-def is_done(it: Plan, layer: str, checkpoint: float) -> bool:
+def _is_done(it: Plan, layer: str, checkpoint: float) -> bool:
     """Whether that analysis is on disk, whole and of this config and source."""
     key = {"config": it.config.digest, "code": it.code, "checkpoint": checkpoint}
     paths = [part_path(it, layer, checkpoint)]
     if checkpoint == it.checkpoints[-1]:
         paths.append(_final_path(it, layer))
     return all(reuse(path, lambda p: read_tensors(p, key)) is not None for path in paths)
+
+
+def missing_layers(it: Plan, checkpoint: float) -> list[str]:
+    """Layers whose analysis at that checkpoint is not yet there."""
+    return [layer for layer in it.layers if not _is_done(it, layer, checkpoint)]

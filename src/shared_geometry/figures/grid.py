@@ -1,6 +1,7 @@
 """Class similarities of every layer at every checkpoint, as one picture."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -32,7 +33,7 @@ def mosaic(tiles: np.ndarray, gap: int) -> np.ndarray:
     spaced = np.full((rows, columns, height + gap, width + gap), np.nan, dtype=np.float32)
     spaced[:, :, :height, :width] = tiles
     whole = spaced.transpose(0, 2, 1, 3).reshape(rows * (height + gap), -1)
-    return whole[:-gap, :-gap] if gap else whole
+    return whole[: len(whole) - gap, : whole.shape[1] - gap]
 
 
 def _places(parts: Sequence[str], classes: Sequence[str], gap: int) -> list[str]:
@@ -41,7 +42,7 @@ def _places(parts: Sequence[str], classes: Sequence[str], gap: int) -> list[str]
     for i, part in enumerate(parts):
         names += [f"{name}, {part}" for name in classes]
         names += [" " * (i * gap + j + 1) for j in range(gap)]
-    return names[: len(names) - gap] if gap else names
+    return names[: len(names) - gap]
 
 
 def rsm_grid(results: xr.Dataset, *, reading: str = "published") -> go.Figure:
@@ -106,7 +107,7 @@ def rsm_grid(results: xr.Dataset, *, reading: str = "published") -> go.Figure:
     return style.finish(figure, title, height=height, narrow={"height": low + 30})
 
 
-def _buttons() -> list[dict]:
+def _buttons() -> list[dict[str, Any]]:
     kinds = list(reversed(HEADINGS))  # what is shown first stands first
     return [
         {
