@@ -6,10 +6,11 @@ from typing import NamedTuple
 import torch
 
 from shared_geometry.activations import layer_sizes
-from shared_geometry.architectures import build_network, recorded_layers
+from shared_geometry.architectures import recorded_layers
 from shared_geometry.config import Config
 from shared_geometry.datasets import Dataset, load_dataset, split_alignment
 from shared_geometry.errors import InputError
+from shared_geometry.job import build_for
 from shared_geometry.provenance import source_digest
 from shared_geometry.training import Recipe, recipe, training_cost, training_digest
 
@@ -30,16 +31,7 @@ class Plan(NamedTuple):
 
 def build(config: Config, data: Dataset, network: int) -> torch.nn.Module:
     """Network number ``network`` of a population, untrained."""
-    _, channels, height, _ = data.train.images.shape
-    return build_network(
-        config.architecture,
-        in_channels=channels,
-        image_size=height,
-        n_classes=len(data.class_names),
-        stem=config.stem,
-        seed=config.seed,
-        network=network,
-    )
+    return build_for(data, config.architecture, config.stem, config.seed, network)
 
 
 def _analysed(config: Config, how: Recipe) -> tuple[float, ...]:
