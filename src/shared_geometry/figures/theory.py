@@ -85,8 +85,9 @@ def turn_it(points: np.ndarray, classes: np.ndarray, angles: list[int]) -> go.Fi
         go.Frame(name=f"{angle}°", data=_state(points, angle, colours)) for angle in angles
     ]
     reach = 1.15 * float(np.linalg.norm(points, axis=0).max())
-    figure.update_xaxes(range=[-reach, reach], row=1, col=1)
-    figure.update_yaxes(range=[-reach, reach], scaleanchor="x", row=1, col=1)
+    square = {"range": [-reach, reach], "constrain": "domain"}
+    figure.update_xaxes(square, row=1, col=1)
+    figure.update_yaxes(square, scaleanchor="x", row=1, col=1)
     for panel in (2, 3, 4):
         plain = {"showticklabels": False, "showgrid": False, "constrain": "domain"}
         figure.layout[f"xaxis{panel}"].update(plain)
