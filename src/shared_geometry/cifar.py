@@ -136,16 +136,21 @@ def _read_official(root: Path, kind: type) -> tuple[Arrays, tuple[str, ...]]:
 
 
 def _unpack(root: Path, kind: type) -> None:
-    """Unpack the verified official archive beside itself, whole or not at all."""
-    archive = root / kind.filename
+    """Unpack the official files of the verified archive beside it, all of them or none."""
+    archive, files = root / kind.filename, _official_files(kind)
     check_md5(archive, kind.tgz_md5)
     scratch = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=root))
     try:
         with tarfile.open(archive) as tar:
-            tar.extractall(scratch, filter="data")
-        for file, expected in _official_files(kind).items():
-            check_md5(scratch / kind.base_folder / file, expected)
-        (scratch / kind.base_folder).rename(root / kind.base_folder)
+            for member in tar:
+                folder, _, file = member.name.rpartition("/")
+                if folder == kind.base_folder and file in files and member.isfile():
+                    with tar.extractfile(member) as source, open(scratch / file, "wb") as target:
+                        shutil.copyfileobj(source, target)
+        for file, expected in files.items():
+            check_md5(scratch / file, expected)
+        scratch.chmod(0o755)  # what mkdtemp makes is its maker's alone
+        scratch.rename(root / kind.base_folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
