@@ -7,7 +7,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # thirtyfold. Benchmarks keep the default, which is faster where nothing else runs.
 book test run: export OMP_WAIT_POLICY := passive
 
-.PHONY: help book test env run serve bench-srm bench-training bench-binder bench-pages clean
+.PHONY: help book test env run serve plain audit clean
+.PHONY: bench-srm bench-training bench-binder bench-pages bench-scale
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,6 +30,16 @@ run: env  ## papermill over the experiment: make run ARGS="-p dataset cifar10 -p
 serve: book  ## look at the book in a browser
 	python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
+plain: book  ## the same pages by plain Sphinx, newest versions: should Jupyter Book 1 end
+	test -d .venv-plain || $(PYTHON) -m venv .venv-plain
+	.venv-plain/bin/python -m pip install --disable-pip-version-check -q -U -e '.[plain-sphinx]'
+	.venv-plain/bin/python -m sphinx -W --keep-going -q -c .github/plain-sphinx _build/stage _build/plain
+
+audit:  ## known faults of the pinned versions; asks a database on the network
+	test -d .venv-audit || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --disable-pip-version-check -q pip-audit
+	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
+
 bench-srm: env  ## the SRM solver against BrainIAK
 	python benchmarks/srm.py --growth
 
@@ -40,6 +51,9 @@ bench-binder: env  ## every chapter on one core and in 2 GB, as Binder has them
 
 bench-pages: book  ## how soon pages show their first figure, beside Plotly's own
 	python benchmarks/pages.py
+
+bench-scale: env  ## how time and memory of an analysis grow with its sizes
+	python benchmarks/scale.py
 
 clean:  ## remove what was built; networks and results under runs/ stay
 	rm -rf _build book/*.ipynb

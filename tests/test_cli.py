@@ -36,6 +36,19 @@ def test_a_run_says_its_needs_its_summary_and_where_the_results_are(ran):
     assert Config.from_json(results.attrs["config"]).max_units == 32
 
 
+def test_a_damaged_file_is_named_in_a_line_and_made_again(ran):
+    _, folder = ran
+    (path,) = folder.glob("runs/*/results.nc")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    again = command("run", "--preset", "smoke", "--set", "max_units=32", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    (line,) = (line for line in again.stderr.splitlines() if "set aside" in line)
+    assert line.startswith("warning: results.nc")
+    kept, made = load_results(folder / "kept" / "digits.nc"), load_results(path)
+    assert made.drop_attrs().identical(kept.drop_attrs())
+
+
 def test_show_prints_a_results_file_with_its_provenance(ran):
     _, folder = ran
     done = command("show", "kept/digits.nc", cwd=folder)

@@ -1,10 +1,15 @@
 import hashlib
 import io
 import json
+import os
 import pickle
+import random
+import shutil
+import signal
 import sys
 import tarfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 
@@ -211,8 +216,12 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files, self.requests, self.sent = {}, [], 0
         self.ranges, self.break_after, self.slow = True, None, 0.0
+        self.piece, self.pause = 1 << 30, 0.0  # bytes sent at once, seconds between
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    def handle_error(self, request, client_address):
+        pass  # clients of these tests are killed
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -237,8 +246,10 @@ class _Handler(BaseHTTPRequestHandler):
             body, server.break_after = body[: server.break_after], None
         if server.slow:
             threading.Event().wait(server.slow)
-        self.wfile.write(body)
-        server.sent += len(body)
+        for start in range(0, len(body), server.piece):
+            self.wfile.write(body[start : start + server.piece])
+            server.sent += len(body[start : start + server.piece])
+            threading.Event().wait(server.pause)
 
     def log_message(self, *args):
         pass
@@ -341,6 +352,35 @@ def test_a_wrong_byte_never_enters_the_data_folder(hosts, small, tmp_path, place
     with pytest.raises(DataError, match="expected"):
         load_dataset("cifar10", tmp_path)
     assert _names(tmp_path) == set()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+def test_fetching_that_is_killed_at_any_moment_goes_on_and_brings_the_right_bytes(
+    hosts, small, tmp_path
+):
+    hosts.piece, hosts.pause = 10_000, 0.01
+    moments, ended = random.Random(0), 0
+    for _ in range(25):
+        child = os.fork()
+        if child == 0:
+            load_dataset("cifar10", tmp_path)
+            os._exit(0)
+        time.sleep(moments.uniform(0.01, 0.12))
+        os.kill(child, signal.SIGKILL)
+        ended += os.waitpid(child, 0)[1] == 0
+        assert _names(tmp_path) <= {"small.tar.gz", "small.tar.gz.part", "small"}
+        for name in _names(tmp_path) & {"small.tar.gz"}:
+            assert (tmp_path / name).read_bytes() == small[1]
+        if (tmp_path / "small").exists():
+            found = {p.name: p.read_bytes() for p in (tmp_path / "small").iterdir()}
+            assert found == small[0]
+            shutil.rmtree(tmp_path / "small")
+            if moments.random() < 0.5:
+                (tmp_path / "small.tar.gz").unlink()
+    assert ended < 25
+    assert len([1 for _, wanted in hosts.requests if wanted]) > 1  # breaks in the middle
+    assert _is_small(load_dataset("cifar10", tmp_path), small)
+    assert _names(tmp_path) == {"small.tar.gz", "small"}
 
 
 def test_offline_the_message_names_the_file_its_sum_and_the_ways_to_give_it(hosts, small, tmp_path):

@@ -8,7 +8,7 @@ import xarray as xr
 from shared_geometry import population, steps
 from shared_geometry.config import Config
 from shared_geometry.crosscheck import largest_difference, table
-from shared_geometry.errors import DataError, InputError
+from shared_geometry.errors import DataError, InputError, SetAside
 from shared_geometry.experiment import print_progress, run
 from shared_geometry.results import load_results
 from shared_geometry.steps import shown_images
@@ -151,7 +151,8 @@ def test_a_damaged_results_file_is_set_aside_and_made_again(finished, tmp_path):
     shutil.copytree(output, tmp_path / "runs")
     path = tmp_path / "runs" / SMOKE.digest / "results.nc"
     path.write_bytes(path.read_bytes()[:-100])
-    again = run(SMOKE, output=tmp_path / "runs")
+    with pytest.warns(SetAside, match=r"results\.nc .*set aside"):
+        again = run(SMOKE, output=tmp_path / "runs")
     xr.testing.assert_identical(numbers(again), numbers(results))
     assert path.with_name("results.nc.bad").exists()
 

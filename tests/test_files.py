@@ -3,7 +3,7 @@ import os
 import pytest
 import torch
 
-from shared_geometry.errors import DataError, InputError
+from shared_geometry.errors import DataError, InputError, SetAside
 from shared_geometry.files import (
     fresh,
     read_tensors,
@@ -68,10 +68,23 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_beside_it(tmp_path
     assert os.listdir(tmp_path) == ["text"]
 
 
+def test_what_a_killed_writer_left_is_swept_and_what_one_at_work_has_is_not(tmp_path):
+    path = tmp_path / "epoch-[1].nc"
+    left, at_work, other = (tmp_path / f".{name}.part" for name in
+                            ("epoch-[1].nc.7-a", "epoch-[1].nc.8-b", "epoch-1.nc.9-c"))  # fmt: skip
+    for part in (left, at_work, other):
+        part.touch()
+    for part in (left, other):
+        os.utime(part, (1, 1))
+    write_text(path, "whole")
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, at_work.name, other.name}
+
+
 def test_a_bad_file_is_set_aside_so_that_it_is_made_again(kept):
     path, _ = kept
     path.write_bytes(b"not safetensors")
-    assert reuse(path, read_tensors) is None
+    with pytest.warns(SetAside, match=rf"{path.name} cannot be read.*set aside as .*\.bad"):
+        assert reuse(path, read_tensors) is None
     assert not path.exists()
     assert path.with_name(path.name + ".bad").exists()
     assert reuse(path, read_tensors) is None

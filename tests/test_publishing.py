@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from shared_geometry import publishing
-from shared_geometry.errors import DataError, InputError
+from shared_geometry.errors import DataError, InputError, SetAside
 from shared_geometry.execution import ChapterError, execute_page, executed_path
 from shared_geometry.pages import Page, page_digest, read_pages, write_notebooks
 from shared_geometry.staging import stage
@@ -125,7 +125,7 @@ def test_a_build_that_tests_takes_its_own_parameters(root):
 def test_an_executed_page_says_where_it_comes_from(root):
     execute(root, "first")
     about = executed(root, "first").metadata["shared_geometry"]
-    assert set(about) == {"digest", "seconds", "commit", "versions", "hardware"}
+    assert set(about) == {"digest", "seconds", "commit", "versions", "hardware", "sha256"}
     assert "torch" in json.loads(about["versions"])
 
 
@@ -178,11 +178,17 @@ def test_a_failing_chapter_is_named_with_its_cell_and_error_and_the_old_page_sta
     assert printed(root, "first") == "quick 10\n"
 
 
-def test_half_a_notebook_is_executed_again(root):
+@pytest.mark.parametrize(
+    "damage",
+    [lambda text: text[:200], lambda text: text.replace("quick 10", "quick 11"), lambda text: "{}"],
+    ids=["cut short", "altered", "foreign"],
+)
+def test_a_damaged_notebook_is_named_and_executed_again(root, damage):
     execute(root, "first")
     path = executed_path(root / "_build", page(root, "first"))
-    path.write_text(path.read_text()[:200])
-    assert execute(root, "first")
+    path.write_text(damage(path.read_text()))
+    with pytest.warns(SetAside, match=r"first\.ipynb .*set aside"):
+        assert execute(root, "first")
     assert printed(root, "first") == "quick 10\n"
 
 

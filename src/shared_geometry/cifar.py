@@ -10,7 +10,6 @@ over all pixels and labels of the official files.
 import hashlib
 import shutil
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -136,11 +135,16 @@ def _read_official(root: Path, kind: type) -> tuple[Arrays, tuple[str, ...]]:
 
 
 def _unpack(root: Path, kind: type) -> None:
-    """Unpack the official files of the verified archive beside it, all of them or none."""
+    """Unpack the official files of the verified archive beside it, all of them or none.
+
+    To be called by one process at a time.
+    """
     archive, files = root / kind.filename, _official_files(kind)
     check_md5(archive, kind.tgz_md5)
-    scratch = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=root))
+    scratch = root / f".unpacking-{kind.base_folder}"
+    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
     try:
+        scratch.mkdir()
         with tarfile.open(archive) as tar:
             for member in tar:
                 folder, _, file = member.name.rpartition("/")
@@ -149,7 +153,6 @@ def _unpack(root: Path, kind: type) -> None:
                         shutil.copyfileobj(source, target)
         for file, expected in files.items():
             check_md5(scratch / file, expected)
-        scratch.chmod(0o755)  # what mkdtemp makes is its maker's alone
         scratch.rename(root / kind.base_folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

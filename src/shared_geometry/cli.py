@@ -1,4 +1,4 @@
-"""The command line: `shared-geometry run`, `study`, `show`, `data`, `book`; thin on the modules."""
+"""The command line: `shared-geometry run`, `study`, `page` and others, thin faces of modules."""
 
 import errno
 import json
@@ -186,6 +186,19 @@ def show(path: Annotated[Path, typer.Argument(help="a results file (.nc)")]) -> 
     console.print(summary(results))
     for name in ("command", "commit", "hardware", "versions", "seconds"):
         console.print(f"{name}: {results.attrs[name]}", soft_wrap=True)
+
+
+@app.command()
+def page(
+    results: Annotated[Path, typer.Argument(help="a results file (.nc)")],
+    name: Annotated[str | None, typer.Option(help="of the page; else data set and network")] = None,
+    title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
+) -> None:
+    """Add a run to the book as a page of its own; `make book` then builds it."""
+    from shared_geometry.new_page import add_page
+
+    added = add_page(results, name=name, title=title)
+    console.print(f"page {added}: results/{added}.nc; `make book` builds it")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What training a population takes, worked out before it starts."""
+"""What training and analysing a population takes, worked out before it starts."""
 
 from typing import NamedTuple
 
@@ -60,3 +60,22 @@ def training_cost(
         memory=_PROCESS + 2 * pixels + at_once * each,
         images=n_networks * recipe.epochs * len(dataset.train),
     )
+
+
+def analysis_memory(networks: int, units: int, images: int, held_out: int) -> int:
+    """Bytes that a process takes to analyse one layer at one checkpoint, about.
+
+    Parameters
+    ----------
+    networks, units : int
+    images : int
+        Unseen images, those of the alignment and the held-out ones.
+    held_out : int
+        Of these, the images whose RSMs are compared.
+
+    Returns
+    -------
+    int
+        The activity as it is read, and split; what SRM needs besides; the RSMs of all networks.
+    """
+    return _PROCESS + 4 * networks * (5 * images * units + 5 * held_out**2)

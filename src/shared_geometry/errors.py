@@ -1,4 +1,4 @@
-"""The errors that users of this package meet."""
+"""The errors and warnings that users of this package meet."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class DataError(RuntimeError):
     """A data set or file on disk is missing, truncated, foreign or altered."""
+
+
+class SetAside(UserWarning):
+    """A file of an earlier run is not what it should be: it is kept aside, and made again."""

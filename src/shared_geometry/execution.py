@@ -1,5 +1,7 @@
 """Chapters executed by papermill: whole or absent, and only when something has changed."""
 
+import hashlib
+import json
 import logging
 import sys
 import time
@@ -8,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shared_geometry.errors import DataError
-from shared_geometry.files import write_text
+from shared_geometry.files import reuse, write_text
 from shared_geometry.pages import Page, page_digest, read_chapter
 from shared_geometry.provenance import provenance
 
@@ -25,15 +27,36 @@ def executed_path(build: Path, page: Page) -> Path:
     return build / "executed" / f"{page.name}.ipynb"
 
 
-def is_current(path: Path, digest: str) -> bool:
-    """Whether ``path`` is an executed notebook made from what ``digest`` stands for."""
+def _seal(notebook: Any) -> str:
+    """SHA-256 of a notebook's content, what it says of its own seal left out."""
+    content = json.loads(json.dumps(notebook))
+    content["metadata"].get("shared_geometry", {}).pop("sha256", None)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read_executed(path: Path) -> Any:
+    """Executed notebook that `execute_page` wrote.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or was altered or cut short.
+    """
     import nbformat
 
     try:
         notebook = nbformat.read(path, as_version=4)
-    except (OSError, ValueError, nbformat.reader.NotJSONError):
-        return False
-    return notebook.metadata.get("shared_geometry", {}).get("digest") == digest
+    except (OSError, ValueError, nbformat.reader.NotJSONError) as error:
+        raise DataError(f"{path.name} cannot be read as a notebook: {error}") from error
+    if notebook.metadata.get("shared_geometry", {}).get("sha256") != _seal(notebook):
+        raise DataError(f"{path.name} does not match its checksum: it was altered or cut short")
+    return notebook
+
+
+def is_current(path: Path, digest: str) -> bool:
+    """Whether ``path`` is an executed notebook, whole, made from what ``digest`` stands for."""
+    notebook = reuse(path, read_executed)
+    return notebook is not None and notebook.metadata.shared_geometry.digest == digest
 
 
 def _run(notebook, given: Mapping[str, Any], root: Path, progress: bool):
@@ -118,5 +141,7 @@ def execute_page(
     seconds = round(time.perf_counter() - start, 1)
     notebook.metadata["shared_geometry"] = {"digest": digest, "seconds": seconds, **provenance()}
     notebook.metadata["papermill"] = {"parameters": dict(given)}
+    notebook = nbformat.reads(nbformat.writes(notebook), as_version=4)  # as it will be read
+    notebook.metadata.shared_geometry["sha256"] = _seal(notebook)
     write_text(path, nbformat.writes(notebook))
     return True

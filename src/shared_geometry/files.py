@@ -1,19 +1,24 @@
 """Files that are whole or absent: written aside, flushed, moved into place, checked when read."""
 
 import errno
+import glob
 import hashlib
 import json
 import os
 import secrets
+import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from shared_geometry.errors import DataError, InputError
+from shared_geometry.errors import DataError, InputError, SetAside
+
+_ABANDONED = 3600  # seconds after which a file that nobody finished is nobody's
 
 
 def sha256(path: Path) -> str:
@@ -43,11 +48,20 @@ def writable_folder(path: str | os.PathLike) -> Path:
     return folder
 
 
+def _sweep(path: Path) -> None:
+    """Remove what writers of ``path`` that were killed have left; none is at it for so long."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(FileNotFoundError):  # another writer sweeps too
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
+
+
 @contextmanager
 def fresh(path: Path) -> Iterator[Path]:
     """Name to write ``path`` under; moved into place when the block ends well, removed when not."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         yield aside
@@ -135,12 +149,20 @@ def read_tensors(
 
 
 def reuse(path: Path, read: Callable[[Path], object]) -> object | None:
-    """``read(path)`` if the file is sound; else None, and a bad file is set aside as ``.bad``."""
+    """``read(path)`` if the file is sound; else None, and a bad one is set aside as ``.bad``.
+
+    Warns
+    -----
+    SetAside
+        Names a file that was set aside, and what is wrong with it.
+    """
     path = Path(path)
     if not path.exists():
         return None
     try:
         return read(path)
-    except DataError:
-        os.replace(path, path.with_name(path.name + ".bad"))
+    except DataError as error:
+        aside = path.with_name(path.name + ".bad")
+        os.replace(path, aside)
+        warnings.warn(f"{error}; set aside as {aside}, made again", SetAside, stacklevel=2)
         return None

@@ -20,7 +20,8 @@ def _activity_folder(it: Plan, checkpoint: float) -> Path:
     return it.folder / "activity" / f"epoch-{checkpoint:g}"
 
 
-def _activity_path(it: Plan, layer: str, network: int, checkpoint: float) -> Path:
+def activity_path(it: Plan, layer: str, network: int, checkpoint: float) -> Path:
+    """Activity of one network in one layer at a checkpoint, until it is analysed."""
     name = f"layer-{layer}-network-{network:03d}.safetensors"
     return _activity_folder(it, checkpoint) / name
 
@@ -46,13 +47,13 @@ def record(it: Plan, network: int, checkpoint: float) -> None:
         name=f"network {network}",
     )
     for label, x in found.items():
-        write_tensors(_activity_path(it, label, network, checkpoint), {"x": standardise(x)}, key)
+        write_tensors(activity_path(it, label, network, checkpoint), {"x": standardise(x)}, key)
 
 
 def activity_of(it: Plan, layer: str, checkpoint: float) -> Activity:
     """What `record` left of one layer of all networks, split into alignment and held-out images."""
     key = {"config": it.config.digest, "checkpoint": checkpoint}
-    paths = [_activity_path(it, layer, i, checkpoint) for i in range(it.config.networks)]
+    paths = [activity_path(it, layer, i, checkpoint) for i in range(it.config.networks)]
     x = torch.stack([read_tensors(path, key)[0]["x"] for path in paths])
     labels = it.data.test.labels
     alignment, held_out = split_alignment(labels, it.config.alignment_fraction, it.config.seed)

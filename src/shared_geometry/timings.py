@@ -14,12 +14,13 @@ _NEEDED = {  # of the file that each benchmark writes
     "srm": {"cases", "growth"},
     "training": {"results", "settings"},
     "binder": {"chapters", "limit"},
+    "scale": {"paper", "growth"},
 }
 _ALWAYS = {"commit", "hardware", "versions"}
 
 
 def read_timings(path: str | Path) -> dict[str, Any]:
-    """Results file of a benchmark: ``srm.json``, ``training.json`` or ``binder.json``.
+    """Results file of a benchmark of `benchmarks/`, by its name.
 
     Raises
     ------

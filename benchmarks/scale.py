@@ -1,0 +1,153 @@
+"""How the time and memory of an analysis grow: networks, units, images, layers x checkpoints.
+
+    python benchmarks/scale.py [--quick]
+
+Activity of random networks that share a response is laid where a run would lay it, and analysed by
+the very step that a run takes, in a process of its own.  ``seconds`` are those of one layer at one
+checkpoint before the last; the last one, ``seconds_last``, also holds the controls.  ``memory`` is
+the largest resident size of the whole process, Python and libraries included.
+"""
+
+import argparse
+import json
+import multiprocessing
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from shared_geometry import steps
+from shared_geometry.activations import standardise
+from shared_geometry.config import Config
+from shared_geometry.costs import analysis_memory
+from shared_geometry.datasets import Dataset, Images
+from shared_geometry.files import write_tensors, write_text
+from shared_geometry.plan import Plan
+from shared_geometry.provenance import provenance, source_digest
+from shared_geometry.randomness import torch_generator
+from shared_geometry.recipes import recipe
+
+RESULTS = Path(__file__).parent / "results" / "scale.json"
+N_CLASSES = 10
+
+
+class Size(NamedTuple):
+    """A population to analyse, and how many of its layers and checkpoints."""
+
+    networks: int
+    units: int
+    images: int
+    analyses: int = 1  # layers x checkpoints, besides the last
+
+
+PAPER = Size(10, 1000, 10_000)
+BASE = Size(6, 400, 4000)
+GROWTH = {
+    "networks": [BASE._replace(networks=n) for n in (3, 6, 12, 24)],
+    "units": [BASE._replace(units=n) for n in (100, 200, 400, 800)],
+    "images": [BASE._replace(images=m) for m in (2000, 4000, 8000, 16_000)],
+    "layers x checkpoints": [BASE._replace(analyses=c) for c in (1, 2, 4)],
+}
+QUICK = Size(3, 50, 400)
+LAYER = "made"
+
+
+def plan_of(size: Size, folder: Path) -> Plan:
+    """What `plan.plan` would return, for networks that nobody trained."""
+    labels = torch.arange(size.images) % N_CLASSES
+    images = Images(torch.zeros(size.images, 1, 1, 1, dtype=torch.uint8), labels)
+    config = Config.from_preset("fast", networks=size.networks, max_units=size.units)
+    return Plan(
+        config,
+        Dataset("made", images, images, tuple(map(str, range(N_CLASSES)))),
+        recipe("fast", "convnet"),
+        tuple(float(c) for c in range(size.analyses + 1)),
+        {LAYER: LAYER},
+        {LAYER: size.units},
+        folder / "networks",
+        folder / "run",
+        source_digest(),
+    )
+
+
+def lay_activity(it: Plan, size: Size, checkpoint: float) -> None:
+    """Write what `steps.record` would: one response, turned and made noisy in each network."""
+    spectrum = torch.arange(1, size.units + 1.0)[:, None] ** -0.75
+
+    def normal(*names: object, columns: int) -> torch.Tensor:
+        generator = torch_generator(0, *names)
+        return torch.randn(size.units, columns, generator=generator)
+
+    shared = spectrum * normal("response", columns=size.images)
+    for i in range(size.networks):
+        q = torch.linalg.qr(normal("turn", i, columns=size.units))[0]
+        noise = 0.5 * spectrum * normal("noise", i, checkpoint, columns=size.images)
+        x = standardise(q @ (shared + noise))
+        key = {"config": it.config.digest, "checkpoint": checkpoint}
+        write_tensors(steps.activity_path(it, LAYER, i, checkpoint), {"x": x}, key)
+
+
+def largest() -> float:
+    """Largest resident size of this process so far, in GB."""
+    text = Path("/proc/self/status").read_text()
+    return int(text.partition("VmHWM:")[2].split()[0]) * 1024 / 1e9
+
+
+def _measure(size: Size, folder: str, answer) -> None:
+    it = plan_of(size, Path(folder))
+    took = []
+    for checkpoint in reversed(it.checkpoints):
+        start = time.perf_counter()
+        steps.analyse(it, LAYER, checkpoint)
+        took.append(time.perf_counter() - start)
+    answer.put({"seconds_last": took[0], "seconds": sum(took[1:]), "memory": largest()})
+
+
+def measure(size: Size) -> dict:
+    """Seconds and memory of an analysis, in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    with tempfile.TemporaryDirectory() as folder:
+        it = plan_of(size, Path(folder))
+        for checkpoint in it.checkpoints:
+            lay_activity(it, size, checkpoint)
+        work = context.Process(target=_measure, args=(size, folder, answer))
+        work.start()
+        work.join()
+        if work.exitcode:
+            raise RuntimeError(f"the analysis of {size} ended with {work.exitcode}")
+    found = {**size._asdict(), **answer.get()}
+    held_out = round((1 - it.config.alignment_fraction) * size.images)
+    found["foreseen"] = analysis_memory(*size[:3], held_out) / 1e9
+    print(
+        f"{size.networks:4} networks {size.units:5} units {size.images:6} images "
+        f"{size.analyses:2} tasks: {found['seconds']:7.2f} s, last {found['seconds_last']:.2f} s,"
+        f" {found['memory']:5.2f} GB, {found['foreseen']:.2f} GB foreseen",
+        flush=True,
+    )
+    return found
+
+
+def main() -> None:
+    """Measure, print, and write the results file that the book's page is made from."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a small case: does it run?")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    if given.quick:
+        measure(QUICK)
+        return
+    field = {"layers x checkpoints": "analyses"}
+    growth = {
+        what: [found | {"size": found[field.get(what, what)]} for found in map(measure, sizes)]
+        for what, sizes in GROWTH.items()
+    }
+    found = {"paper": measure(PAPER), "growth": growth, **provenance()}
+    write_text(given.output, json.dumps(found, indent=1) + "\n")
+    print(f"written to {given.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+import pytest
+
+from shared_geometry.costs import analysis_memory
+from shared_geometry.extrapolation import (
+    PAPER,
+    exponents,
+    growth_sentence,
+    memory_sentence,
+    need,
+    needs_table,
+)
+
+
+def points(sizes, power, memory):
+    return [
+        {"size": n, "seconds": 3.0 * n**power, "memory": n**memory, "foreseen": 2 * n**memory}
+        for n in sizes
+    ]
+
+
+SCALE = {
+    "paper": {
+        "networks": 10,
+        "units": 1000,
+        "images": 10_000,
+        "seconds": 10.0,
+        "seconds_last": 60.0,
+        "memory": 3.0,
+        "foreseen": 3.3,
+    },
+    "growth": {
+        "networks": points((2, 4, 8), 1, 1),
+        "units": points((10, 20, 40), 2, 1),
+        "images": points((10, 20, 40), 1, 2),
+        "layers x checkpoints": points((1, 2, 4), 1, 0),
+    },
+}
+TRAINING = {
+    "results": {
+        "convnet": {"images_per_second": {"ours": 2000}},
+        "resnet18": {"images_per_second": {"ours": 500}},
+    }
+}
+
+
+def test_powers_are_those_of_the_points():
+    assert exponents(SCALE) == pytest.approx(
+        {"networks": 1, "units": 2, "images": 1, "layers x checkpoints": 1}
+    )
+    assert exponents(SCALE, "memory")["images"] == pytest.approx(2)
+
+
+def test_the_paper_s_size_takes_what_was_measured():
+    it = need(PAPER, SCALE, TRAINING)
+    assert it.task_seconds == pytest.approx(10)
+    assert it.tasks == 9 * 14
+    assert it.analysis_hours == pytest.approx((9 * 60 + 9 * 13 * 10) / 3600)
+    assert it.training_hours["resnet18"] == pytest.approx(10 * 100 * 50_000 / 500 / 3600)
+
+
+def test_larger_sizes_take_their_powers_more():
+    wide = PAPER._replace(units=2000, networks=30)
+    it, paper = (need(s, SCALE, TRAINING) for s in (wide, PAPER))
+    assert it.task_seconds == pytest.approx(2**2 * 3 * paper.task_seconds)
+    assert it.training_hours["convnet"] == pytest.approx(3 * paper.training_hours["convnet"])
+
+
+def test_held_out_images_are_what_memory_grows_with_most():
+    few, many = (analysis_memory(10, 1000, 1_000_000, m) for m in (2000, 200_000))
+    assert few < 0.5e12 < 4e12 < many
+
+
+def test_the_table_has_a_row_a_scenario_and_counts_machines():
+    table = needs_table(SCALE, TRAINING, [PAPER, PAPER._replace(name="more", networks=1000)])
+    heading, _, paper, more = table.splitlines()
+    assert "training ConvNets, h" in heading
+    assert paper.startswith("| one condition of the paper | 126 | 10.0 |")
+    assert paper.endswith("| 2 |")
+    assert more.endswith(f"| {(2778 + 48 + 23) // 24:,} |")
+
+
+def test_sentences_say_what_was_measured():
+    assert "took 3.00 GB, 3.30 GB were foreseen" in memory_sentence(SCALE)
+    assert "2.00 to 2.00 times" in memory_sentence(SCALE)
+    assert "layers × checkpoints 1.00 and 0.00" in growth_sentence(SCALE)

@@ -1,0 +1,54 @@
+"""What a release promises: checksums, one version, workflows that may do little."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from shared_geometry.new_page import SUMS, checksums
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def steps(workflow):
+    jobs = yaml.safe_load(workflow.read_text())["jobs"].values()
+    return [step for job in jobs for step in job["steps"]]
+
+
+def test_published_results_are_those_of_their_checksums():
+    assert (ROOT / "results" / SUMS).read_text() == checksums(ROOT / "results")
+
+
+def test_there_is_one_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit(workflow):
+    used = [step["uses"] for step in steps(workflow) if "uses" in step]
+    assert used
+    assert all(re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", name) for name in used)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_only_the_job_that_publishes_may_write(workflow):
+    content = yaml.safe_load(workflow.read_text())
+    assert content["permissions"] == {"contents": "read"}
+    writing = {name for name, job in content["jobs"].items() if "permissions" in job}
+    assert writing <= {"publish"}
+    for name, job in content["jobs"].items():
+        for step in job["steps"]:
+            if "checkout" in step.get("uses", "") and name not in writing:
+                assert step["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_what_workflows_make_can_be_made(workflow):
+    targets = [t for step in steps(workflow) for t in re.findall(r"\bmake ([\w-]+)", step.get("run", ""))]  # fmt: skip  # noqa: E501
+    assert targets
+    for target in targets:
+        assert re.search(rf"^{target}:", MAKEFILE, flags=re.M), target
