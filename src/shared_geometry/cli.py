@@ -4,6 +4,7 @@ import errno
 import json
 import shutil
 import sys
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -232,8 +233,13 @@ def _stopped() -> None:
     sys.exit(_CONTROL_C)
 
 
+def _say_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    errors.print(f"[yellow]warning:[/yellow] {escape(str(message))}", soft_wrap=True)
+
+
 def main() -> None:
     """Run the command line; what users did wrong is said in one line."""
+    warnings.showwarning = _say_warning
     try:
         if status := app(standalone_mode=False):  # typer returns what it would exit with
             raise typer.Exit(status)
