@@ -1,4 +1,4 @@
-"""The command line: `shared-geometry run`, `show`, `data`, `book`; thin faces on the modules."""
+"""The command line: `shared-geometry run`, `study`, `show`, `data`, `book`; thin on the modules."""
 
 import errno
 import json
@@ -139,11 +139,42 @@ def run(
     with workers as where, bars.display:
         results = run(config, root=root, output=output, executor=where, progress=bars)
     console.print(summary(results))
-    path = output / config.digest / "results.nc"
+    _deliver(output / config.digest / "results.nc", save)
+
+
+def _deliver(path: Path, save: Path | None) -> None:
+    """Copy a results file to where the user wants it, and say where it is."""
     if save is not None:
         with fresh(save) as aside:
             shutil.copyfile(path, aside)
     console.print(f"Results: {save or path}")
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="what is asked: the name of a chapter beyond")],
+    dataset: Annotated[str, typer.Option(help="digits, cifar10 or cifar100")] = "digits",
+    architecture: Annotated[str, typer.Option(help="convnet or resnet18")] = "convnet",
+    preset: Annotated[str, typer.Option(help="smoke, quick, fast or paper")] = "quick",
+    fields: Annotated[
+        list[str] | None, typer.Option("--set", help="any other field, as field=value")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="folder of the data sets")] = None,
+    output: Annotated[Path, typer.Option(help="folder for networks and results")] = Path("runs"),
+    save: Annotated[Path | None, typer.Option(help="copy the answer to this file")] = None,
+) -> None:
+    """Ask a population one of the questions beyond the paper, and keep the answer."""
+    from shared_geometry.studies import study, study_path
+
+    options = {"preset": preset, "dataset": dataset, "architecture": architecture}
+    config = Config.from_preset(**(options | _fields(fields or [])))
+    if save is not None:
+        writable_folder(save.parent)
+    bars = Bars()
+    with bars.display:
+        found = study(name, config, root=root, output=output, progress=bars)
+    console.print(found)
+    _deliver(study_path(name, config, output), save)
 
 
 @app.command()

@@ -3,7 +3,6 @@
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -16,44 +15,16 @@ from shared_geometry.datasets import split_alignment
 from shared_geometry.files import read_tensors, reuse, writable_folder
 from shared_geometry.locking import locked
 from shared_geometry.plan import Plan, plan
+from shared_geometry.population import Progress, silent, train
 from shared_geometry.provenance import provenance
 from shared_geometry.results import assemble, load_results, save_results
-from shared_geometry.training import History, train_population
-
-# progress(stage, steps done, steps in all, what was done last)
-Progress = Callable[[str, int, int, str], None]
-
-
-def _silent(stage: str, done: int, total: int, note: str) -> None:
-    pass
+from shared_geometry.training import History
 
 
 def print_progress(stage: str, done: int, total: int, note: str) -> None:
     """Progress for a notebook: a line to standard error at each tenth of a stage."""
     if done == total or done * 10 // total != (done - 1) * 10 // total:
         print(f"{stage}: {done} of {total}, {note}", file=sys.stderr, flush=True)
-
-
-def _train(it: Plan, progress: Progress) -> list[History]:
-    config, epochs = it.config, {}
-
-    def report(network: int, epoch: int, total: int, accuracy: float) -> None:
-        epochs[network] = epoch
-        note = f"network {network + 1}: epoch {epoch} of {total}, test accuracy {accuracy:.1%}"
-        progress("training", sum(epochs.values()), config.networks * total, note)
-
-    return train_population(
-        it.data,
-        config.architecture,
-        it.recipe,
-        n_networks=config.networks,
-        seed=config.seed,
-        folder=it.networks,
-        stem=config.stem,
-        device=config.device,
-        precision=config.precision,
-        progress=report,
-    )
 
 
 def _analyse(it: Plan, progress: Progress) -> None:
@@ -113,7 +84,7 @@ def run(
     root: str | Path | None = None,
     output: str | Path = "runs",
     executor: Executor | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> xr.Dataset:
     """Train the population of ``config``, record it, align it, compare it.
 
@@ -151,7 +122,7 @@ def run(
             return ready
         start = time.monotonic()
         if executor is None:
-            histories = _train(it, progress)
+            histories = train(it, progress)
             _analyse(it, progress)
         else:
             place = fanout.place_of(config, root, output)

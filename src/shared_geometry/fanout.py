@@ -16,9 +16,8 @@ from shared_geometry import steps
 from shared_geometry.config import Config
 from shared_geometry.datasets import data_root
 from shared_geometry.plan import Plan, plan
+from shared_geometry.population import Progress
 from shared_geometry.training import History, train_network
-
-Progress = Callable[[str, int, int, str], None]
 
 
 class Place(NamedTuple):

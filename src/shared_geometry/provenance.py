@@ -18,6 +18,7 @@ _ANALYSIS = (
     "controls",
     "steps",
     "results",
+    "labelled",
 )
 _PACKAGES = ("shared-geometry", "torch", "numpy", "scipy", "scikit-learn", "brainiak")
 
@@ -48,10 +49,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def source_digest() -> str:
-    """Hash of the modules that stand between a network's activity and a result."""
+def source_digest(*more: str) -> str:
+    """Hash of the modules that stand between a network's activity and a result, and of more.
+
+    Parameters
+    ----------
+    *more : str
+        Other modules, or patterns of their names, from the package's folder, without ``.py``.
+    """
     digest = hashlib.sha256()
-    for pattern in _ANALYSIS:
+    for pattern in (*_ANALYSIS, *more):
         for module in sorted(Path(__file__).parent.glob(f"{pattern}.py")):
             digest.update(module.read_bytes())
     return digest.hexdigest()[:16]

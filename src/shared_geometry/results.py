@@ -1,7 +1,5 @@
 """Results of an experiment: one labelled data set, one small netCDF file, checked when read."""
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +8,7 @@ import xarray as xr
 
 from shared_geometry.analysis import BOUNDS, KINDS, READINGS, SPACES, VARIANCE
 from shared_geometry.config import Config
-from shared_geometry.errors import DataError
-from shared_geometry.files import fresh
+from shared_geometry.labelled import read_labelled, write_labelled
 
 FORMAT = 2
 
@@ -116,22 +113,7 @@ def _packed(results: xr.Dataset) -> xr.Dataset:
         steps = np.rint(np.clip(results[name].values, -1, 1) / RSM_STEP).astype(np.int8)
         packed[name] = (results[name].dims, steps, {"scale_factor": RSM_STEP})
     packed["converged"] = results.converged.astype(np.int8)
-    packed.attrs = {"format": FORMAT, **results.attrs}
     return packed
-
-
-def _content_digest(packed: xr.Dataset) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(map(str, packed.variables)):
-        values = packed[name].values
-        digest.update(f"{name}:{packed[name].dims}:{values.shape}".encode())
-        if values.dtype.kind in "OUST":
-            digest.update(json.dumps([str(v) for v in values.ravel()]).encode())
-        else:
-            digest.update(np.ascontiguousarray(values).tobytes())
-    attributes = {k: str(v) for k, v in packed.attrs.items() if k != "sha256"}
-    digest.update(json.dumps(attributes, sort_keys=True).encode())
-    return digest.hexdigest()
 
 
 def save_results(results: xr.Dataset, path: Path) -> xr.Dataset:
@@ -144,12 +126,7 @@ def save_results(results: xr.Dataset, path: Path) -> xr.Dataset:
     xarray.Dataset
         The results as `load_results` will read them.
     """
-    packed = _packed(results)
-    packed.attrs["sha256"] = _content_digest(packed)
-    squeezed = {"zlib": True, "complevel": 6, "shuffle": True}
-    encoding = {str(n): dict(squeezed) for n, v in packed.data_vars.items() if v.ndim}
-    with fresh(path) as aside:
-        packed.to_netcdf(aside, engine="h5netcdf", encoding=encoding)
+    write_labelled(_packed(results), path, FORMAT)
     return load_results(path)
 
 
@@ -161,18 +138,7 @@ def load_results(path: str | Path) -> xr.Dataset:
     DataError
         If the file is missing, no such file, cut short, altered, or of another format.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"there is no results file {str(path)!r}; `shared-geometry run` makes one")
-    try:
-        packed = xr.load_dataset(path, engine="h5netcdf", mask_and_scale=False)
-    except Exception as error:
-        raise DataError(f"{path.name} cannot be read as netCDF: {error}") from error
-    if packed.attrs.get("format") != FORMAT:
-        found = packed.attrs.get("format", "none")
-        raise DataError(f"{path.name} has results format {found}, this version reads {FORMAT}")
-    if packed.attrs.get("sha256") != _content_digest(packed):
-        raise DataError(f"{path.name} does not match its checksum: it was altered or cut short")
+    packed = read_labelled(path, FORMAT, "shared-geometry run")
     for name in _RSMS:
         packed[name] = (packed[name].dims, packed[name].values * np.float32(RSM_STEP))
     packed["converged"] = packed.converged.astype(bool)

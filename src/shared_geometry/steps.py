@@ -49,7 +49,8 @@ def record(it: Plan, network: int, checkpoint: float) -> None:
         write_tensors(_activity_path(it, label, network, checkpoint), {"x": standardise(x)}, key)
 
 
-def _activity(it: Plan, layer: str, checkpoint: float) -> Activity:
+def activity_of(it: Plan, layer: str, checkpoint: float) -> Activity:
+    """What `record` left of one layer of all networks, split into alignment and held-out images."""
     key = {"config": it.config.digest, "checkpoint": checkpoint}
     paths = [_activity_path(it, layer, i, checkpoint) for i in range(it.config.networks)]
     x = torch.stack([read_tensors(path, key)[0]["x"] for path in paths])
@@ -85,7 +86,7 @@ def analyse(it: Plan, layer: str, checkpoint: float) -> None:
     key = {"config": config.digest, "code": it.code, "checkpoint": checkpoint}
     last = checkpoint == it.checkpoints[-1]
     final = None if last else read_tensors(_final_path(it, layer))[0]["within"]
-    activity = _activity(it, layer, checkpoint)
+    activity = activity_of(it, layer, checkpoint)
     settings = Settings(
         config.components, config.centre, config.solver, config.bootstrap, config.seed
     )

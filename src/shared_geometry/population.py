@@ -1,0 +1,81 @@
+"""A trained population: trained where it is not, and its activity, layer by layer."""
+
+from collections.abc import Callable, Collection, Iterator
+
+import torch
+
+from shared_geometry import steps
+from shared_geometry.analysis import Activity
+from shared_geometry.plan import Plan, build
+from shared_geometry.training import History, load_checkpoint, train_population
+
+# progress(stage, steps done, steps in all, what was done last)
+Progress = Callable[[str, int, int, str], None]
+
+
+def silent(stage: str, done: int, total: int, note: str) -> None:
+    """Progress that nobody sees."""
+
+
+def train(it: Plan, progress: Progress = silent) -> list[History]:
+    """Train the networks of a plan, or find them trained."""
+    config, epochs = it.config, {}
+
+    def report(network: int, epoch: int, total: int, accuracy: float) -> None:
+        epochs[network] = epoch
+        note = f"network {network + 1}: epoch {epoch} of {total}, test accuracy {accuracy:.1%}"
+        progress("training", sum(epochs.values()), config.networks * total, note)
+
+    return train_population(
+        it.data,
+        config.architecture,
+        it.recipe,
+        n_networks=config.networks,
+        seed=config.seed,
+        folder=it.networks,
+        stem=config.stem,
+        device=config.device,
+        precision=config.precision,
+        progress=report,
+    )
+
+
+def network_at(it: Plan, network: int, checkpoint: float | None = None) -> torch.nn.Module:
+    """One trained network in evaluation mode, as it was at a checkpoint; None: the last."""
+    module = build(it.config, it.data, network)
+    epoch = it.checkpoints[-1] if checkpoint is None else checkpoint
+    module.load_state_dict(load_checkpoint(it.networks, network, epoch))
+    return module.eval()
+
+
+def activities(
+    it: Plan, checkpoint: float | None = None, layers: Collection[str] | None = None
+) -> Iterator[tuple[str, Activity]]:
+    """Activity of all trained networks at a checkpoint, one layer after the other.
+
+    Only one layer is in memory at a time; the others lie on disk while the loop runs.
+
+    Parameters
+    ----------
+    it : Plan
+        Of networks that `train` has trained.
+    checkpoint : float, optional
+        Epoch; None: the last.
+    layers : collection of str, optional
+        Labels; None: all that are recorded, from the input on.
+
+    Yields
+    ------
+    layer : str
+    activity : Activity
+        Units x images, standardised image by image, split into alignment and held-out images.
+    """
+    epoch = it.checkpoints[-1] if checkpoint is None else checkpoint
+    wanted = [label for label in it.layers if layers is None or label in layers]
+    try:
+        for network in range(it.config.networks):
+            steps.record(it, network, epoch)
+        for label in wanted:
+            yield label, steps.activity_of(it, label, epoch)
+    finally:
+        steps.forget_activity(it, epoch)
