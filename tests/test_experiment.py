@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from shared_geometry import experiment, steps
+from shared_geometry import population, steps
 from shared_geometry.config import Config
 from shared_geometry.crosscheck import largest_difference, table
 from shared_geometry.errors import DataError, InputError
@@ -106,7 +106,7 @@ def test_a_finished_run_is_not_done_again(finished, monkeypatch):
     def forbidden(*args, **kwargs):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(experiment, "train_population", forbidden)
+    monkeypatch.setattr(population, "train_population", forbidden)
     xr.testing.assert_identical(run(SMOKE, output=output), results)
 
 

@@ -1,8 +1,9 @@
 """Studies beyond the paper: each asks one question of a trained population, and keeps the answer.
 
 A study is a module of `shared_geometry.beyond` with a function ``measure(it, progress)`` from a
-plan, whose networks are trained, to a labelled data set, and a number ``FORMAT``, to be raised when
-that changes.  Here it is found by name, run once, kept beside the results of the run, and read again.
+plan, whose networks are trained, to a labelled data set, and a number ``FORMAT``, to be raised
+when that changes.  Here it is found by name, run once, kept beside the results of the run, and
+read again.
 """
 
 import pkgutil

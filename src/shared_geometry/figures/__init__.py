@@ -1,5 +1,6 @@
 """Figures of the book: data in, Plotly figure out, nothing else done."""
 
+from shared_geometry.figures.answers import curves
 from shared_geometry.figures.experiment import (
     consistency_by_layer,
     geometry_over_training,
@@ -19,6 +20,7 @@ __all__ = [
     "class_patterns",
     "consistency_by_layer",
     "convergence",
+    "curves",
     "figure_2",
     "geometry_over_training",
     "growth",

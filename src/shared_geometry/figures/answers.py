@@ -1,0 +1,106 @@
+"""Answers of a study for several populations in one figure: a menu says whose are shown."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from shared_geometry.errors import InputError
+from shared_geometry.figures import style
+from shared_geometry.wording import layer_name
+
+
+def _places(dim: str, values: np.ndarray) -> list[str]:
+    """Where the points of a curve stand, as text: the axis is one of categories."""
+    if dim == "layer":
+        return [layer_name(label) for label in values]
+    return [f"{v:g}" if isinstance(v, int | float | np.number) else str(v) for v in values]
+
+
+def _curve(values: xr.DataArray, name: str, colour: str, dash: str) -> go.Scatter:
+    (dim,) = (d for d in values.dims if d != "bound")
+    bars = None
+    estimate = values
+    if "bound" in values.dims:
+        estimate, low, high = values.transpose("bound", dim).values
+        bars = style.error_bars(estimate, low, high)
+    return go.Scatter(
+        x=_places(str(dim), values[dim].values),
+        y=np.asarray(estimate),
+        error_y=bars,
+        mode="lines+markers",
+        name=name,
+        line={"color": colour, "width": 2, "dash": dash},
+        marker={"size": 8},
+        hovertemplate="%{x}: %{y:.3f}",
+    )
+
+
+def curves(
+    answers: Mapping[str, Mapping[str, xr.DataArray]],
+    title: str,
+    *,
+    x: str | None,
+    y: str,
+    ordered: bool = False,
+    dotted: Sequence[str] = (),
+    height: int = 420,
+    y_range: Sequence[float] | None = None,
+) -> go.Figure:
+    """Curves with intervals over layers, checkpoints or sizes, those of one population at a time.
+
+    Parameters
+    ----------
+    answers : mapping of str to mapping of str to DataArray
+        Population -> name of the curve -> its values: one dimension, which is the horizontal axis,
+        and if there are intervals, ``bound`` (estimate, low, high).
+    title : str
+        The finding, in words; it stays when another population is chosen.
+    x, y : str
+        Titles of the axes; None for layers, which need none.
+    ordered : bool
+        The curves are in an order (layers, checkpoints), and coloured from light to dark.
+    dotted : sequence of str
+        Names of curves that are dotted: controls, and what is to be compared with.
+    height : int
+    y_range : sequence of float, optional
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        With a menu if there are several populations; the first is shown.
+
+    Raises
+    ------
+    InputError
+        If there is no population.
+    """
+    if not answers:
+        raise InputError("answers are empty; expected those of one population or more")
+    figure, owners = go.Figure(), []
+    for place, (population, series) in enumerate(answers.items()):
+        many = ordered or len(series) > len(style.CATEGORIES)
+        colours = style.depth_colours(len(series)) if many else style.CATEGORIES
+        for (name, values), colour in zip(series.items(), colours, strict=False):
+            curve = _curve(values, name, colour, "dot" if name in dotted else "solid")
+            figure.add_trace(curve.update(visible=place == 0))
+            owners.append(population)
+    figure.update_xaxes(type="category", title=x)
+    figure.update_yaxes(title=y, range=y_range)
+    if len(answers) > 1:
+        figure.update_layout(updatemenus=[_menu(answers, owners)])
+    return style.finish(figure, title, height=height)
+
+
+def _menu(answers: Mapping, owners: Sequence[str]) -> dict:
+    return style.dropdown(
+        [
+            {
+                "label": population,
+                "method": "restyle",
+                "args": [{"visible": [owner == population for owner in owners]}],
+            }
+            for population in answers
+        ]
+    )

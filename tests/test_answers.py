@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+import xarray as xr
+
+from shared_geometry.errors import InputError
+from shared_geometry.figures import curves
+
+
+def values(dim, places, shift=0.0):
+    estimate = np.linspace(0.2, 0.8, len(places)) + shift
+    bounds = np.stack([estimate, estimate - 0.1, estimate + 0.2], 1)
+    coords = {dim: places, "bound": ["estimate", "low", "high"]}
+    return xr.DataArray(bounds, coords, (dim, "bound"))
+
+
+TWO = {
+    "ConvNet": {"rotation": values("layer", ["pool1", "dense"])},
+    "ResNet18": {"rotation": values("layer", ["1", "2", "3"]), "none": values("layer", ["1"])},
+}
+
+
+def test_one_population_has_no_menu_and_its_intervals():
+    figure = curves({"ConvNet": TWO["ConvNet"]}, "Found", x=None, y="variance explained")
+    (curve,) = figure.data
+    assert not figure.layout.updatemenus
+    assert list(curve.x) == ["first pooling", "dense"]
+    np.testing.assert_allclose(curve.error_y.array, 0.2)
+    np.testing.assert_allclose(curve.error_y.arrayminus, 0.1)
+
+
+def test_the_menu_shows_the_curves_of_one_population():
+    figure = curves(TWO, "Found", x=None, y="variance explained", dotted=["none"])
+    assert [t.visible for t in figure.data] == [True, False, False]
+    (menu,) = figure.layout.updatemenus
+    assert [b.label for b in menu.buttons] == list(TWO)
+    assert menu.buttons[1].args[0]["visible"] == [False, True, True]
+    assert [t.line.dash for t in figure.data] == ["solid", "solid", "dot"]
+
+
+def test_sizes_and_epochs_are_written_as_numbers():
+    curve = curves({"a": {"b": values("k", [1.0, 2.5, 10.0])}}, "Found", x="k", y="y").data[0]
+    assert list(curve.x) == ["1", "2.5", "10"]
+
+
+def test_values_without_bounds_have_no_bars():
+    plain = values("k", [1, 2]).sel(bound="estimate")
+    assert curves({"a": {"b": plain}}, "Found", x="k", y="y").data[0].error_y.array is None
+
+
+def test_no_population_is_refused():
+    with pytest.raises(InputError, match="empty"):
+        curves({}, "Found", x=None, y="y")
