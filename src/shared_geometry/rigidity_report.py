@@ -1,0 +1,180 @@
+"""Words and tables of the chapter on rigidity: answers of the study in, Markdown out.
+
+Answers are a mapping from the name of a population to what the study found of it.
+"""
+
+from collections.abc import Callable, Mapping
+
+import xarray as xr
+
+from shared_geometry.beyond.rigidity import CLAIM
+from shared_geometry.ledger import Row, table
+from shared_geometry.prediction import MEASURES, explained_by_maps
+from shared_geometry.surrogates import known_populations
+from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number
+
+Answers = Mapping[str, xr.Dataset]
+_SHOWN = {
+    "permutation": "permutation",
+    "permutation and scale": "scaled",
+    "rotation": "rotation",
+    "rotation and scale": "scaled",
+    "linear": "linear map",
+    "canonical": "canonical variates",
+    "canonical, directions alike": "directions alike",
+}
+
+
+def _rows(answers: Answers, cells: Callable[[xr.Dataset], list[str]]) -> list[str]:
+    return [
+        f"| {population} | {layer_name(label)} | "
+        + " | ".join(cells(answer.sel(layer=label)))
+        + " |"
+        for population, answer in answers.items()
+        for label in answer.layer.values
+    ]
+
+
+def _table(head: list[str], rows: list[str]) -> str:
+    return "\n".join([f"| {' | '.join(head)} |", "|:--" * len(head) + "|", *rows])
+
+
+def known_table(seed: int = 0) -> str:
+    """What every map explains in populations whose answer is known."""
+    rows = []
+    for name, (alignment, held_out) in known_populations(seed).items():
+        found = dict(zip(MEASURES, explained_by_maps(alignment, held_out), strict=True))
+        cells = [number(found[measure].nanmean()) for measure in _SHOWN]
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return _table(["population", *_SHOWN.values()], rows)
+
+
+def maps_table(answers: Answers) -> str:
+    """Variance explained by every map, in every layer of every population."""
+    head = ["population", "layer", *_SHOWN.values()]
+
+    def cells(row: xr.Dataset) -> list[str]:
+        return [interval_text(row.explained_interval.sel(measure=name)) for name in _SHOWN]
+
+    return _table(head, _rows(answers, cells))
+
+
+def verdict(answers: Answers) -> str:
+    """The chapter's claim under each population, as in the ledger."""
+    judged = {population: CLAIM.judge(answer) for population, answer in answers.items()}
+    rows = [Row(CLAIM, name, "", found, found.outcome) for name, found in judged.items()]
+    return table(rows, [])
+
+
+def _by_layer(answer: xr.Dataset, say: Callable[[xr.Dataset], str]) -> str:
+    return "; ".join(
+        f"{layer_name(label)} {say(answer.sel(layer=label))}" for label in answer.layer.values
+    )
+
+
+def _shown_first(answers: Answers, what: str, say: Callable[[xr.Dataset], str]) -> str:
+    population, answer = next(iter(answers.items()))
+    return f"{what}. {population}: {_by_layer(answer, say)}."
+
+
+def maps_alt(answers: Answers) -> str:
+    """Text alternative of the figure of maps, for the population that is shown first."""
+
+    def say(row: xr.Dataset) -> str:
+        found = row.explained_interval.sel(bound="estimate")
+        return ", ".join(
+            f"{name} {number(found.sel(measure=name))}"
+            for name in ("permutation and scale", "rotation", "rotation and scale", "linear")
+        )
+
+    return _shown_first(answers, "Lines by layer, a line a kind of map", say)
+
+
+def surplus_alt(answers: Answers) -> str:
+    """Text alternative of the figure of what a linear map gains."""
+
+    def say(row: xr.Dataset) -> str:
+        real, rigid = (row.surplus.sel(population=name) for name in ("networks", "rigid"))
+        return f"{interval_text(real, 3)}, rigid networks {interval_text(rigid, 3)}"
+
+    return _shown_first(answers, "Two lines by layer: what a linear map gains", say)
+
+
+def training_alt(answers: Answers) -> str:
+    """Text alternative of the figure of the share through training."""
+
+    def say(row: xr.Dataset) -> str:
+        course = row.training_share.sel(rigid="rotation", bound="estimate").values
+        return f"from {number(course[0])} to {number(course[-1])}"
+
+    return _shown_first(answers, "Lines over epochs, a line a layer: the rotation's share", say)
+
+
+def sizes_alt(answers: Answers) -> str:
+    """Text alternative of the figure of variance over k."""
+
+    def say(row: xr.Dataset) -> str:
+        curve = row.by_k.sel(space="shared", bound="estimate").dropna("k").values
+        k = float(row.reached.sel(space="shared", bound="estimate"))
+        return f"from {number(curve[0])} to {number(curve.max())}, 95 % of it with {k:.0f}"
+
+    return _shown_first(answers, "Lines over the number of dimensions, a line a layer", say)
+
+
+def course_sentence(answers: Answers) -> str:
+    """How a linear map's and a rotation's variance change from the first checkpoint to the last."""
+    lines = []
+    for population, answer in answers.items():
+
+        def say(row: xr.Dataset) -> str:
+            found = row.training.sel(bound="estimate").isel(checkpoint=[0, -1])
+            texts = [
+                f"{name} {number(values[0])} → {number(values[1])}"
+                for name in ("rotation", "linear")
+                for values in [found.sel(map=name).values]
+            ]
+            return ", ".join(texts)
+
+        lines.append(
+            f"- {population} (the first {int(answer.followed)} networks): {_by_layer(answer, say)}"
+        )
+    return "Variance explained at the first checkpoint and at the last:\n\n" + "\n".join(lines)
+
+
+def bent_sentence(answers: Answers) -> str:
+    """Where a linear map gains more than it does in rigid networks, in words."""
+    lines = []
+    for population, answer in answers.items():
+        low = answer.surplus.sel(population="networks", bound="low")
+        high = answer.surplus.sel(population="rigid", bound="high")
+        bent = [in_a_sentence(label) for label in answer.layer.values[(low > high).values]]
+        where = ", ".join(bent) if bent else "no layer"
+        lines.append(f"- {population}: {where}")
+    return (
+        "Layers whose interval lies above that of the rigid networks, where the relation does more "
+        "than turn:\n\n" + "\n".join(lines)
+    )
+
+
+def sizes_table(answers: Answers) -> str:
+    """Dimensions that give 95 % of the best, shared and a network's own, layer by layer."""
+    head = ["population", "layer", "units drawn", "k, shared", "k, own axes", "explained at best"]
+
+    def cells(row: xr.Dataset) -> list[str]:
+        best = row.by_k.sel(space="shared", bound="estimate").max()
+        reached = [interval_text(row.reached.sel(space=s), 0) for s in ("shared", "own")]
+        return [f"{int(row.drawn)} of {int(row.units)}", *reached, number(best)]
+
+    return _table(head, _rows(answers, cells))
+
+
+def partners_sentence(answers: Answers) -> str:
+    """How often the partner of a unit can be among the units that were drawn."""
+    lines = [
+        f"- {population}: {_by_layer(answer, lambda row: f'{float(row.drawn / row.units):.0%}')}"
+        for population, answer in answers.items()
+    ]
+    return (
+        "Chance that a unit's counterpart is among the units drawn from the other network, if it "
+        "has one:\n\n" + "\n".join(lines)
+    )
