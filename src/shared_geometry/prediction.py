@@ -97,25 +97,40 @@ def explained_by_maps(
     return found
 
 
-def share(rigid: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
-    """Part of what the linear map explains that a rigid one does, pair by pair.
+def within_and_between(explained: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What one half of a network explains of the other half, and halves of other networks.
 
     Parameters
     ----------
-    rigid, linear : Tensor of shape (n_networks, n_networks)
-        Variance explained; the diagonals do not count.
+    explained : Tensor of shape (n_measures, 2 * n_networks, 2 * n_networks)
+        From `explained_by_maps` of all first halves, followed by all second ones.
 
     Returns
     -------
-    Tensor of shape (n_networks, n_networks)
-        NaN everywhere if in some pair the linear map explains less than `LEAST`.
+    within : Tensor of shape (n_measures, n_networks)
+    between : Tensor of shape (n_measures, n_networks, n_networks)
+        (measure, target, source); NaN on the diagonals.
     """
-    apart = ~torch.eye(len(linear), dtype=torch.bool)
-    if linear[apart].min() < LEAST:
+    n = explained.shape[-1] // 2
+    blocks = explained.reshape(-1, 2, n, 2, n)
+    within = (blocks[:, 0, :, 1] + blocks[:, 1, :, 0]).diagonal(dim1=-2, dim2=-1) / 2
+    between = blocks.mean((1, 3))  # on the diagonals are halves with themselves, which are NaN
+    return within, between
+
+
+def share(rigid: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
+    """Part of what the linear map explains that a rigid one does, comparison by comparison.
+
+    Parameters
+    ----------
+    rigid, linear : Tensor of equal shape
+        Variance explained; NaN where there is no comparison.
+
+    Returns
+    -------
+    Tensor of that shape
+        NaN everywhere if the linear map once explains less than `LEAST`.
+    """
+    if linear[~linear.isnan()].min() < LEAST:
         return torch.full_like(linear, torch.nan)
     return rigid / linear
-
-
-def surplus(explained: torch.Tensor) -> torch.Tensor:
-    """What the linear map explains beyond the rotation with a scale; ``explained`` as of `FEW`."""
-    return explained[FEW.index("linear")] - explained[FEW.index("rotation and scale")]

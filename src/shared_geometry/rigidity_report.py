@@ -90,14 +90,16 @@ def maps_alt(answers: Answers) -> str:
     return _shown_first(answers, "Lines by layer, a line a kind of map", say)
 
 
-def surplus_alt(answers: Answers) -> str:
-    """Text alternative of the figure of what a linear map gains."""
+def share_alt(answers: Answers) -> str:
+    """Text alternative of the figure of shares, for the population that is shown first."""
 
     def say(row: xr.Dataset) -> str:
-        real, rigid = (row.surplus.sel(population=name) for name in ("networks", "rigid"))
-        return f"{interval_text(real, 3)}, rigid networks {interval_text(rigid, 3)}"
+        found = row["share"].sel(rigid="rotation", bound="estimate")
+        return ", ".join(
+            f"{name} {number(found.sel(population=name))}" for name in found.population.values
+        )
 
-    return _shown_first(answers, "Two lines by layer: what a linear map gains", say)
+    return _shown_first(answers, "Lines by layer: what a rotation has of a linear map's", say)
 
 
 def training_alt(answers: Answers) -> str:
@@ -141,19 +143,23 @@ def course_sentence(answers: Answers) -> str:
     return "Variance explained at the first checkpoint and at the last:\n\n" + "\n".join(lines)
 
 
-def bent_sentence(answers: Answers) -> str:
-    """Where a linear map gains more than it does in rigid networks, in words."""
-    lines = []
-    for population, answer in answers.items():
-        low = answer.surplus.sel(population="networks", bound="low")
-        high = answer.surplus.sel(population="rigid", bound="high")
-        bent = [in_a_sentence(label) for label in answer.layer.values[(low > high).values]]
-        where = ", ".join(bent) if bent else "no layer"
-        lines.append(f"- {population}: {where}")
-    return (
-        "Layers whose interval lies above that of the rigid networks, where the relation does more "
-        "than turn:\n\n" + "\n".join(lines)
-    )
+def _where(answer: xr.Dataset, higher: str, lower: str) -> str:
+    """Layers in which the share of one population lies above another's, intervals apart."""
+    found = answer["share"].sel(rigid="rotation")
+    apart = found.sel(population=higher, bound="low") > found.sel(population=lower, bound="high")
+    layers = [in_a_sentence(label) for label in answer.layer.values[apart.values]]
+    return ", ".join(layers) if layers else "no layer"
+
+
+def reasons(answers: Answers) -> str:
+    """Table: layers in which noise, or samples of units, do not account for a linear map's gain."""
+    rows = [
+        f"| {name} | {_where(answer, 'rigid networks', 'networks')} "
+        f"| {_where(answer, 'halves of one network', 'halves of two networks')} |"
+        for name, answer in answers.items()
+    ]
+    head = ["population", "less rigid than noise makes it", "less rigid than within a network"]
+    return _table(head, rows)
 
 
 def sizes_table(answers: Answers) -> str:
@@ -170,10 +176,11 @@ def sizes_table(answers: Answers) -> str:
 
 def partners_sentence(answers: Answers) -> str:
     """How often the partner of a unit can be among the units that were drawn."""
-    lines = [
-        f"- {population}: {_by_layer(answer, lambda row: f'{float(row.drawn / row.units):.0%}')}"
-        for population, answer in answers.items()
-    ]
+
+    def say(row: xr.Dataset) -> str:
+        return f"{100 * float(row.drawn / row.units):.0f} %"
+
+    lines = [f"- {population}: {_by_layer(answer, say)}" for population, answer in answers.items()]
     return (
         "Chance that a unit's counterpart is among the units drawn from the other network, if it "
         "has one:\n\n" + "\n".join(lines)

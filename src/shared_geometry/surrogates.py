@@ -1,4 +1,4 @@
-"""Populations that are made: one in which a rotation is all that is shared, and known answers."""
+"""Populations that are made for comparison: rigid ones, halves of networks, known answers."""
 
 import torch
 
@@ -43,6 +43,34 @@ def rigid_population(
             turned[i] = shared + factor * (activity - shared)[:, order]
         found.append(turned)
     return found[0], found[1]
+
+
+def halves(
+    alignment: torch.Tensor, held_out: torch.Tensor, seed: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Every network as two, each of one half of its units, drawn at random.
+
+    Halves of one network have no unit in common.  If units have counterparts in other networks,
+    halves of two networks hold some of them.
+
+    Parameters
+    ----------
+    alignment, held_out : Tensor of shape (n_networks, n_units, n_alignment), (..., n_images)
+    seed : int
+
+    Returns
+    -------
+    alignment, held_out : Tensor of shape (2 * n_networks, n_units // 2, ...)
+        All first halves, then all second ones; an odd unit is left out.
+    """
+    n, units, _ = alignment.shape
+    half = units // 2
+    orders = [torch.randperm(units, generator=torch_generator(seed, "halves", i)) for i in range(n)]
+    parts = [[order[:half] for order in orders], [order[half : 2 * half] for order in orders]]
+    return tuple(
+        torch.stack([x[i, part] for of_all in parts for i, part in enumerate(of_all)])
+        for x in (alignment, held_out)
+    )
 
 
 def known_populations(seed: int = 0) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:

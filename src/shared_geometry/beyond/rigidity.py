@@ -2,10 +2,10 @@ r"""How rigid is the relation between two networks, and in how many dimensions d
 
 Network B's held-out activity is predicted from network A's by maps of growing freedom, each fitted
 on the alignment images.  A rotation that explains as much as any linear map is all there is to
-the relation.  A linear map may win for two reasons: the relation stretches; or each network has
-activity of its own, and a linear map leaves out the directions in which that prevails, which a
-rotation cannot.  `surrogates.rigid_population` tells them apart: there a rotation is all that is
-shared.
+the relation.  If it explains less, the relation may bend; but two things look the same.  Each
+network may have activity of its own, and a linear map leaves out the directions in which that
+prevails: so it is in `surrogates.rigid_population`, where a rotation is all that is shared.  And
+units are a sample: two samples of the units of one network are no rotations of each other either.
 """
 
 import math
@@ -26,17 +26,17 @@ from shared_geometry.prediction import (
     RIGID,
     explained_by_maps,
     share,
-    surplus,
+    within_and_between,
 )
 from shared_geometry.rules import Found, overall
 from shared_geometry.statistics import bootstrap_mean, bootstrap_pairs
-from shared_geometry.surrogates import rigid_population
+from shared_geometry.surrogates import halves, rigid_population
 from shared_geometry.wording import interval_text, layer_name
 
 FORMAT = 1
 USES = ("maps", "canonical", "prediction", "surrogates", "dimensions")
 
-POPULATIONS = ("networks", "rigid")  # the real ones, and those of `surrogates.rigid_population`
+POPULATIONS = ("networks", "rigid networks", "halves of two networks", "halves of one network")
 SPACES = ("shared", "own")  # dimensions that the others share, or a network's own principal axes
 FOLLOWED = 5  # networks that are followed through training, at most
 NEARLY = 0.9  # a share of what a linear map explains that is nearly all of it
@@ -48,23 +48,25 @@ class _Intervals:
     def __init__(self, config: Config) -> None:
         self.how = {"n_resamples": config.bootstrap, "seed": config.seed}
 
-    def pairs(self, matrix: torch.Tensor) -> list[float]:
-        """Mean over pairs of networks, each in both directions."""
-        return list(bootstrap_pairs((matrix + matrix.T) / 2, **self.how))
+    def of(self, values: torch.Tensor) -> list[float]:
+        """Mean over networks (n,), or over pairs of networks (n, n), each in both directions."""
+        if values.dim() == 1:
+            return list(bootstrap_mean(values, **self.how))
+        return list(bootstrap_pairs((values + values.T) / 2, **self.how))
 
-    def networks(self, values: torch.Tensor) -> list[float]:
-        """Mean over networks."""
-        return list(bootstrap_mean(values, **self.how))
+    def rows(self, explained: torch.Tensor) -> list[list[float]]:
+        """One interval a map."""
+        return [self.of(values) for values in explained]
 
     def shares(self, explained: torch.Tensor) -> list[list[float]]:
-        """What each of `RIGID` has of the linear map's; ``explained`` as of `FEW`."""
+        """What each of `RIGID` has of the linear map's; ``explained`` begins with `FEW`."""
         linear = explained[FEW.index("linear")]
-        return [self.pairs(share(explained[FEW.index(name)], linear)) for name in RIGID]
+        return [self.of(share(explained[FEW.index(name)], linear)) for name in RIGID]
 
     def sizes(self, ks: list[int], curves: torch.Tensor) -> list[float]:
         """Geometric mean over networks of the k at which each one's curve is near its best."""
         reached = torch.tensor([dimensions.reach(ks, curve) for curve in curves.T])
-        return [math.exp(bound) for bound in self.networks(reached.log())]
+        return [math.exp(bound) for bound in self.of(reached.log())]
 
 
 def _dataset(variables: dict[str, tuple], **coords: object) -> xr.Dataset:
@@ -76,20 +78,19 @@ def _dataset(variables: dict[str, tuple], **coords: object) -> xr.Dataset:
 
 
 def _maps(activity: Activity, real: torch.Tensor, config: Config) -> xr.Dataset:
-    """Every map between all networks of one layer, and the few where a rotation is all."""
+    """Every map between all networks of one layer, and the few in `POPULATIONS`."""
     over = _Intervals(config)
+    given = activity.alignment, activity.held_out
     level = real[FEW.index("rotation")].nanmean().item()
-    rigid = explained_by_maps(
-        *rigid_population(activity.alignment, activity.held_out, level, config.seed), few=True
-    )
-    beyond = [over.pairs(surplus(found)) for found in (real, rigid)]
+    rigid = explained_by_maps(*rigid_population(*given, level, config.seed), few=True)
+    one, two = within_and_between(explained_by_maps(*halves(*given, config.seed), few=True))
+    compared = (real[: len(FEW)], rigid, two, one)
     return _dataset(
         {
             "explained": ("measure", "target", "source", real),
-            "explained_interval": ("measure", "bound", [over.pairs(row) for row in real]),
-            "rigid_interval": ("map", "bound", [over.pairs(row) for row in rigid]),
-            "share": ("rigid", "bound", over.shares(real)),
-            "surplus": ("population", "bound", beyond),
+            "explained_interval": ("measure", "bound", over.rows(real)),
+            "compared": ("population", "map", "bound", [over.rows(c) for c in compared]),
+            "share": ("population", "rigid", "bound", [over.shares(c) for c in compared]),
         },
         measure=list(MEASURES),
         map=list(FEW),
@@ -113,7 +114,7 @@ def _sizes(activity: Activity, config: Config) -> xr.Dataset:
                 "space",
                 "k",
                 "bound",
-                [[over.networks(row) for row in curve] for curve in curves],
+                [over.rows(curve) for curve in curves],
             ),
             "reached": ("space", "bound", [over.sizes(ks, curve) for curve in curves]),
         },
@@ -127,7 +128,7 @@ def _followed(explained: torch.Tensor, config: Config) -> xr.Dataset:
     over = _Intervals(config)
     return _dataset(
         {
-            "training": ("map", "bound", [over.pairs(row) for row in explained]),
+            "training": ("map", "bound", over.rows(explained)),
             "training_share": ("rigid", "bound", over.shares(explained)),
         },
         map=list(FEW),
@@ -161,9 +162,10 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
     -------
     xarray.Dataset
         At the last checkpoint, by ``layer``: ``explained`` (measure, target, source) and its
-        ``explained_interval``; ``rigid_interval`` (map) of the rigid population; ``share``
-        (rigid) and ``surplus`` (population), see the functions of these names; ``by_k`` (space, k)
-        and ``reached`` (space), the k that gives `dimensions.ENOUGH` of the best.  By layer and
+        ``explained_interval``; ``compared`` (population, map) and ``share`` (population, rigid),
+        what the few maps explain in all `POPULATIONS` and what rigid ones have of the linear
+        map's; ``by_k`` (space, k) and ``reached`` (space), the k that gives `dimensions.ENOUGH` of
+        the best.  By layer and
         ``checkpoint``, of the first ``followed`` networks: ``training`` (map) and
         ``training_share`` (rigid).  ``units`` of a layer, and ``drawn`` of these.
 
@@ -197,7 +199,7 @@ def judge(found: xr.Dataset) -> Found:
     """Share of the linear map's variance that a rotation explains, in every layer at the end."""
     parts, shown = [], []
     for label in found.layer.values:
-        values = found["share"].sel(layer=label, rigid="rotation").values
+        values = found["share"].sel(layer=label, population="networks", rigid="rotation").values
         parts.append(bool(values[1] >= NEARLY))
         text = "nothing to share" if np.isnan(values).any() else interval_text(values)
         shown.append(f"{layer_name(label)} {text}")

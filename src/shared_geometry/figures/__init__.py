@@ -13,8 +13,8 @@ from shared_geometry.figures.grid import rsm_grid
 from shared_geometry.figures.patterns import class_patterns
 from shared_geometry.figures.rigidity import (
     maps_by_layer,
+    share_by_layer,
     share_through_training,
-    surplus_by_layer,
     variance_by_k,
 )
 from shared_geometry.figures.rsm import rsm_panels
@@ -35,9 +35,9 @@ __all__ = [
     "rsm_explorer",
     "rsm_grid",
     "rsm_panels",
+    "share_by_layer",
     "share_through_training",
     "simulated_rsms",
-    "surplus_by_layer",
     "training_curves",
     "variance_by_k",
     "variance_by_layer",

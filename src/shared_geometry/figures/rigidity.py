@@ -22,12 +22,12 @@ _LADDER = {
 Answers = Mapping[str, xr.Dataset]
 
 
-def _range(values: np.ndarray, form: str = "{:.0%}") -> str:
-    """The smallest and the largest of some numbers, in words."""
+def _range(values: np.ndarray) -> str:
+    """The smallest and the largest of some numbers, rounded, in words."""
     known = values[~np.isnan(values)]
     if not len(known):
-        return "nothing"
-    low, high = form.format(known.min()), form.format(known.max())
+        return "no number"
+    low, high = f"{known.min():.0f}", f"{known.max():.0f}"
     return low if low == high else f"{low} to {high}"
 
 
@@ -51,10 +51,10 @@ def maps_by_layer(answers: Answers) -> go.Figure:
         }
         for population, answer in answers.items()
     }
-    shares = _all(answers, "share", rigid="rotation", bound="estimate")
+    shares = _all(answers, "share", population="networks", rigid="rotation", bound="estimate")
     figure = curves(
         series,
-        f"A rotation explains {_range(shares)} of what a linear map explains",
+        f"A rotation explains {_range(100 * shares)} % of what a linear map explains",
         x=None,
         y="variance explained",
         dotted=[_LADDER["canonical, directions alike"]],
@@ -63,31 +63,41 @@ def maps_by_layer(answers: Answers) -> go.Figure:
     return figure.update_yaxes(rangemode="tozero")
 
 
-def surplus_by_layer(answers: Answers) -> go.Figure:
-    """What a linear map explains beyond a rotation with a scale, in networks and in rigid ones.
+def share_by_layer(answers: Answers) -> go.Figure:
+    """Share of the linear map's variance that a rotation explains, beside that of what is made.
 
     Parameters
     ----------
     answers : mapping of str to xarray.Dataset
         Population -> answer of the study.
     """
-    names = {"networks": "the networks", "rigid": "rigid networks, as noisy"}
     series = {
-        population: {name: answer.surplus.sel(population=which) for which, name in names.items()}
-        for population, answer in answers.items()
+        name: {
+            str(which): answer["share"].sel(population=which, rigid="rotation")
+            for which in answer.population.values
+        }
+        for name, answer in answers.items()
     }
-    low = _all(answers, "surplus", population="networks", bound="low")
-    high = _all(answers, "surplus", population="rigid", bound="high")
-    bent = int((low > high).sum())
+    one, two = (
+        _all(answers, "share", population=f"halves of {n}", rigid="rotation", bound=bound)
+        for n, bound in (("one network", "low"), ("two networks", "high"))
+    )
+    alike = int((one <= two).sum())
     figure = curves(
         series,
-        f"A linear map gains more than noise accounts for in {bent} of {len(low)} layers",
+        f"Halves of two networks are as rigidly related as halves of one in {alike} of {len(one)} "
+        "layers",
         x=None,
-        y="linear map − scaled rotation",
-        dotted=[names["rigid"]],
-        height=400,
+        y="rotation ÷ linear map",
+        dotted=["rigid networks", "halves of one network"],
+        height=460,
     )
-    return figure.update_yaxes(rangemode="tozero")
+    return _with_line(figure)
+
+
+def _with_line(figure: go.Figure) -> go.Figure:
+    """Where the claim says “nearly all”."""
+    return figure.add_hline(y=NEARLY, line={"color": style.MUTED, "width": 1.5, "dash": "dot"})
 
 
 def share_through_training(answers: Answers) -> go.Figure:
@@ -117,7 +127,7 @@ def share_through_training(answers: Answers) -> go.Figure:
         ordered=True,
         height=440,
     )
-    return figure.add_hline(y=NEARLY, line={"color": style.MUTED, "width": 1.5, "dash": "dot"})
+    return _with_line(figure)
 
 
 def variance_by_k(answers: Answers) -> go.Figure:
@@ -136,7 +146,7 @@ def variance_by_k(answers: Answers) -> go.Figure:
     reached = _all(answers, "reached", space="shared", bound="estimate")
     figure = curves(
         series,
-        f"{_range(reached, '{:.0f}')} shared dimensions give 95 % of what all of them give",
+        f"{_range(reached)} shared dimensions give 95 % of what all of them give",
         x="dimensions k",
         y="variance explained by the others",
         ordered=True,
