@@ -423,7 +423,7 @@ def test_the_intervals_are_those_of_the_pairs(found, config):
 def judged(lows):
     values = [[[[low + 0.01, low, low + 0.02]] * 2] * 4 for low in lows]
     coords = {
-        "layer": ["pool1", "pool2", "dense"][: len(lows)],
+        "layer": ["pool1", "pool2", "dense", "17"][: len(lows)],
         "population": list(rigidity.POPULATIONS),
         "rigid": list(ROTATIONS),
         "bound": ["estimate", "low", "high"],
@@ -438,8 +438,14 @@ def test_the_claim_holds_in_every_layer_in_some_or_in_none():
     assert "2 of 3 layers: first pooling 0.96 [0.95, 0.97]" in judged([0.95, 0.91, 0.1]).value
 
 
+def test_of_many_layers_the_lowest_and_the_highest_are_named():
+    value = judged([0.91, 0.3, 0.8, 0.95]).value
+    assert value == "2 of 4 layers: second pooling 0.31 [0.30, 0.32]; layer 17 0.96 [0.95, 0.97]"
+
+
 def test_no_claim_is_made_where_there_is_nothing_to_share():
     none = judged([float("nan")])
+    assert judged([float("nan")] * 4).outcome == FAILS
     assert none.outcome == FAILS
     assert "nothing to share" in none.value
 
@@ -501,7 +507,8 @@ def test_titles_count_what_was_found(answers):
 
 def test_tables_have_a_row_a_layer_and_words_name_the_populations(answers):
     for text in (rigidity_report.maps_table(answers), rigidity_report.sizes_table(answers)):
-        assert len(text.splitlines()) == 2 + 3 + 2
+        rows = [line for line in text.splitlines() if line.startswith("|")]
+        assert len(rows) == (2 + 3) + (2 + 2)
     for say in (
         rigidity_report.maps_alt,
         rigidity_report.share_alt,
@@ -513,6 +520,8 @@ def test_tables_have_a_row_a_layer_and_words_name_the_populations(answers):
         rigidity_report.verdict,
         rigidity_report.reasons,
         rigidity_report.course_sentence,
+        rigidity_report.maps_table,
+        rigidity_report.sizes_table,
         rigidity_report.partners_sentence,
     ):
         assert "another" in say(answers)
@@ -527,6 +536,7 @@ def test_layers_are_named_where_controls_do_not_account_for_the_gain(answers):
     made["share"].loc[{"population": "halves of two networks"}] = 0.7
     row = rigidity_report.reasons({"made": made}).splitlines()[-1]
     assert row == "| made | the first pooling layer, the second pooling layer | no layer |"
+    assert "in 3 of 3 layers (by 0.10 to 0.25)" in rigidity_report.width_sentence({"made": made})
 
 
 def test_a_studys_line_says_what_made_it(found):

@@ -3,7 +3,7 @@
 Answers are a mapping from the name of a population to what the study found of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import xarray as xr
 
@@ -14,29 +14,36 @@ from shared_geometry.surrogates import known_populations
 from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number
 
 Answers = Mapping[str, xr.Dataset]
-_SHOWN = {
-    "permutation": "permutation",
-    "permutation and scale": "scaled",
-    "rotation": "rotation",
-    "rotation and scale": "scaled",
-    "linear": "linear map",
-    "canonical": "canonical variates",
-    "canonical, directions alike": "directions alike",
+_SHOWN = {  # in a table's head, where there is little room
+    "permutation": "P",
+    "permutation and scale": "sP",
+    "rotation": "Q",
+    "rotation and scale": "sQ",
+    "linear": "M",
+    "canonical": "CCA",
+    "canonical, directions alike": "alike",
 }
+KEY = (
+    "**P** a permutation, **Q** a rotation, **sP** and **sQ** with a scale, **M** any linear map, "
+    "**CCA** through canonical variates, **alike** squared canonical correlations, all directions "
+    "counted alike"
+)
 
 
-def _rows(answers: Answers, cells: Callable[[xr.Dataset], list[str]]) -> list[str]:
-    return [
-        f"| {population} | {layer_name(label)} | "
-        + " | ".join(cells(answer.sel(layer=label)))
-        + " |"
-        for population, answer in answers.items()
-        for label in answer.layer.values
-    ]
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, [":--"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _table(head: list[str], rows: list[str]) -> str:
-    return "\n".join([f"| {' | '.join(head)} |", "|:--" * len(head) + "|", *rows])
+def _tables(answers: Answers, head: Sequence[str], cells: Callable[[xr.Dataset], list[str]]) -> str:
+    """One table a population, a row a layer."""
+    parts = []
+    for population, answer in answers.items():
+        rows = [
+            [layer_name(label), *cells(answer.sel(layer=label))] for label in answer.layer.values
+        ]
+        parts.append(f"**{population}**\n\n{_table(['layer', *head], rows)}")
+    return "\n\n".join(parts)
 
 
 def known_table(seed: int = 0) -> str:
@@ -44,19 +51,18 @@ def known_table(seed: int = 0) -> str:
     rows = []
     for name, (alignment, held_out) in known_populations(seed).items():
         found = dict(zip(MEASURES, explained_by_maps(alignment, held_out), strict=True))
-        cells = [number(found[measure].nanmean()) for measure in _SHOWN]
-        rows.append(f"| {name} | " + " | ".join(cells) + " |")
-    return _table(["population", *_SHOWN.values()], rows)
+        rows.append([name, *(number(found[measure].nanmean()) for measure in _SHOWN)])
+    return f"{_table(['population', *_SHOWN.values()], rows)}\n\n{KEY}."
 
 
 def maps_table(answers: Answers) -> str:
     """Variance explained by every map, in every layer of every population."""
-    head = ["population", "layer", *_SHOWN.values()]
 
     def cells(row: xr.Dataset) -> list[str]:
-        return [interval_text(row.explained_interval.sel(measure=name)) for name in _SHOWN]
+        found = row.explained_interval.sel(bound="estimate")
+        return [number(found.sel(measure=name)) for name in _SHOWN]
 
-    return _table(head, _rows(answers, cells))
+    return f"{_tables(answers, list(_SHOWN.values()), cells)}\n\n{KEY}."
 
 
 def verdict(answers: Answers) -> str:
@@ -68,7 +74,7 @@ def verdict(answers: Answers) -> str:
 
 def _by_layer(answer: xr.Dataset, say: Callable[[xr.Dataset], str]) -> str:
     return "; ".join(
-        f"{layer_name(label)} {say(answer.sel(layer=label))}" for label in answer.layer.values
+        f"{layer_name(label)}: {say(answer.sel(layer=label))}" for label in answer.layer.values
     )
 
 
@@ -123,24 +129,27 @@ def sizes_alt(answers: Answers) -> str:
     return _shown_first(answers, "Lines over the number of dimensions, a line a layer", say)
 
 
+def _span(values: xr.DataArray) -> str:
+    low, high = number(values.min()), number(values.max())
+    return low if low == high else f"{low} to {high}"
+
+
 def course_sentence(answers: Answers) -> str:
     """How a linear map's and a rotation's variance change from the first checkpoint to the last."""
     lines = []
     for population, answer in answers.items():
-
-        def say(row: xr.Dataset) -> str:
-            found = row.training.sel(bound="estimate").isel(checkpoint=[0, -1])
-            texts = [
-                f"{name} {number(values[0])} → {number(values[1])}"
-                for name in ("rotation", "linear")
-                for values in [found.sel(map=name).values]
-            ]
-            return ", ".join(texts)
-
+        ends = [answer.training.sel(bound="estimate").isel(checkpoint=c) for c in (0, -1)]
+        parts = [
+            f"{text} {' → '.join(_span(end.sel(map=name)) for end in ends)}"
+            for name, text in (("rotation", "a rotation"), ("linear", "a linear map"))
+        ]
         lines.append(
-            f"- {population} (the first {int(answer.followed)} networks): {_by_layer(answer, say)}"
+            f"- {population}, the first {int(answer.followed)} networks: {'; '.join(parts)}"
         )
-    return "Variance explained at the first checkpoint and at the last:\n\n" + "\n".join(lines)
+    return (
+        "What they explain at the first checkpoint and at the last, over all layers:\n\n"
+        + "\n".join(lines)
+    )
 
 
 def _where(answer: xr.Dataset, higher: str, lower: str) -> str:
@@ -153,25 +162,36 @@ def _where(answer: xr.Dataset, higher: str, lower: str) -> str:
 
 def reasons(answers: Answers) -> str:
     """Table: layers in which noise, or samples of units, do not account for a linear map's gain."""
-    rows = [
-        f"| {name} | {_where(answer, 'rigid networks', 'networks')} "
-        f"| {_where(answer, 'halves of one network', 'halves of two networks')} |"
-        for name, answer in answers.items()
-    ]
     head = ["population", "less rigid than noise makes it", "less rigid than within a network"]
+    pairs = (("rigid networks", "networks"), ("halves of one network", "halves of two networks"))
+    rows = [[name, *(_where(answer, *pair) for pair in pairs)] for name, answer in answers.items()]
     return _table(head, rows)
+
+
+def width_sentence(answers: Answers) -> str:
+    """Whether the rotation's share depends on how many units are looked at."""
+    rises = []
+    for answer in answers.values():
+        found = answer["share"].sel(rigid="rotation", bound="estimate")
+        whole, half = (found.sel(population=p) for p in ("networks", "halves of two networks"))
+        rises += (whole - half).values.tolist()
+    higher = sum(rise > 0 for rise in rises)
+    return (
+        f"With all units that were drawn in place of half of them, the rotation's share is higher "
+        f"in {higher} of {len(rises)} layers (by {number(min(rises))} to {number(max(rises))}): "
+        "it is a property of two networks and of how many of their units one sees."
+    )
 
 
 def sizes_table(answers: Answers) -> str:
     """Dimensions that give 95 % of the best, shared and a network's own, layer by layer."""
-    head = ["population", "layer", "units drawn", "k, shared", "k, own axes", "explained at best"]
 
     def cells(row: xr.Dataset) -> list[str]:
         best = row.by_k.sel(space="shared", bound="estimate").max()
         reached = [interval_text(row.reached.sel(space=s), 0) for s in ("shared", "own")]
         return [f"{int(row.drawn)} of {int(row.units)}", *reached, number(best)]
 
-    return _table(head, _rows(answers, cells))
+    return _tables(answers, ["units", "k, shared", "k, own axes", "best"], cells)
 
 
 def partners_sentence(answers: Answers) -> str:

@@ -197,12 +197,15 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
 
 def judge(found: xr.Dataset) -> Found:
     """Share of the linear map's variance that a rotation explains, in every layer at the end."""
-    parts, shown = [], []
-    for label in found.layer.values:
-        values = found["share"].sel(layer=label, population="networks", rigid="rotation").values
-        parts.append(bool(values[1] >= NEARLY))
-        text = "nothing to share" if np.isnan(values).any() else interval_text(values)
-        shown.append(f"{layer_name(label)} {text}")
+    shares = found["share"].sel(population="networks", rigid="rotation")
+    rows = {layer_name(label): shares.sel(layer=label).values for label in found.layer.values}
+    parts = [bool(low >= NEARLY) for _, low, _ in rows.values()]
+    if len(rows) > 3:  # of many, the lowest and the highest
+        rows = dict([f(rows.items(), key=lambda row: row[1][0]) for f in (min, max)])
+    shown = [
+        f"{name} {'nothing to share' if np.isnan(values).any() else interval_text(values)}"
+        for name, values in rows.items()
+    ]
     return Found(overall(parts), f"{sum(parts)} of {len(parts)} layers: {'; '.join(shown)}")
 
 

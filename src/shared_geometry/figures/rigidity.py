@@ -146,7 +146,7 @@ def variance_by_k(answers: Answers) -> go.Figure:
     reached = _all(answers, "reached", space="shared", bound="estimate")
     figure = curves(
         series,
-        f"{_range(reached)} shared dimensions give 95 % of what all of them give",
+        f"{_range(reached)} shared dimensions give 95 % of the best",
         x="dimensions k",
         y="variance explained by the others",
         ordered=True,
