@@ -2,8 +2,8 @@
 
 A study is a module of `shared_geometry.beyond` with a function ``measure(it, progress)`` from a
 plan, whose networks are trained, to a labelled data set, and a number ``FORMAT``, to be raised
-when that changes.  Here it is found by name, run once, kept beside the results of the run, and
-read again.
+when that changes; ``USES`` may name other modules that its numbers depend on.  Here it is found by
+name, run once, kept beside the results of the run, and read again.
 """
 
 import pkgutil
@@ -39,6 +39,12 @@ def _module(name: str) -> ModuleType:
 
 def _form(name: str) -> str:
     return f"{name} {_module(name).FORMAT}"
+
+
+def _code(name: str) -> str:
+    """Hash of the source that the study's numbers depend on."""
+    used = getattr(_module(name), "USES", ())
+    return source_digest("population", f"beyond/{name}", *used)
 
 
 def load_study(name: str, path: str | Path) -> xr.Dataset:
@@ -84,7 +90,7 @@ def study(
     """
     form = _form(name)
     it = plan(config, root, writable_folder(output))
-    path, code = study_path(name, config, output), source_digest("population", f"beyond/{name}")
+    path, code = study_path(name, config, output), _code(name)
     with locked(it.folder.with_name(f".{it.folder.name}.lock")):
         ready = reuse(path, lambda p: load_study(name, p))
         if ready is not None and ready.attrs["code"] == code:

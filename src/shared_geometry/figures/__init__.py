@@ -11,6 +11,12 @@ from shared_geometry.figures.experiment import (
 from shared_geometry.figures.explorer import rsm_explorer
 from shared_geometry.figures.grid import rsm_grid
 from shared_geometry.figures.patterns import class_patterns
+from shared_geometry.figures.rigidity import (
+    maps_by_layer,
+    share_by_layer,
+    share_through_training,
+    variance_by_k,
+)
 from shared_geometry.figures.rsm import rsm_panels
 from shared_geometry.figures.simulation import causes, figure_2, noise_curve, simulated_rsms
 from shared_geometry.figures.solver import convergence, growth
@@ -24,12 +30,16 @@ __all__ = [
     "figure_2",
     "geometry_over_training",
     "growth",
+    "maps_by_layer",
     "noise_curve",
     "rsm_explorer",
     "rsm_grid",
     "rsm_panels",
+    "share_by_layer",
+    "share_through_training",
     "simulated_rsms",
     "training_curves",
+    "variance_by_k",
     "variance_by_layer",
     "variance_over_training",
 ]
