@@ -1,4 +1,4 @@
-"""What training a population takes, worked out before it starts."""
+"""What training and comparing a population takes, worked out before it starts."""
 
 from typing import NamedTuple
 
@@ -18,6 +18,20 @@ class Cost(NamedTuple):
     disk: int  # bytes of checkpoints and states
     memory: int  # bytes, about
     images: int  # training images over all epochs and networks
+
+
+def analysis_memory(n_networks: int, n_units: int, n_images: int, n_held_out: int) -> int:
+    """Bytes that the analysis of one layer takes, about: all grows with the networks.
+
+    The activity twice (as it came, and split), SRM's work on it, and the RSMs of all networks.
+
+    Parameters
+    ----------
+    n_networks, n_units : int
+    n_images, n_held_out : int
+        In all, and of them those that are measured.
+    """
+    return 4 * n_networks * (5 * n_images * n_units + 5 * n_held_out**2)
 
 
 def training_cost(

@@ -8,6 +8,7 @@ import torch
 from shared_geometry.activations import layer_sizes
 from shared_geometry.architectures import recorded_layers
 from shared_geometry.config import Config
+from shared_geometry.costs import analysis_memory
 from shared_geometry.datasets import Dataset, load_dataset, split_alignment
 from shared_geometry.errors import InputError
 from shared_geometry.job import build_for
@@ -105,10 +106,9 @@ def needs(config: Config, root: str | Path | None = None) -> str:
     cost = training_cost(it.data, config.architecture, it.recipe, config.networks, stem=config.stem)
     units = [min(size, config.max_units) for size in it.sizes.values()]
     images = len(it.data.test)
-    pairs = round((1 - config.alignment_fraction) * images) ** 2
     activity = 4 * config.networks * images * sum(units)
-    # one layer twice (as read, and split), SRM's work on it, and the RSMs of all networks
-    memory = 4 * config.networks * (5 * images * max(units) + 5 * pairs)
+    held_out = round((1 - config.alignment_fraction) * images)
+    memory = analysis_memory(config.networks, max(units), images, held_out)
     return (
         f"{config.networks} networks, {cost.images / 1e6:.2f} million images to train on; "
         f"needs about {(cost.disk + activity) / 1e9:.2f} GB of disk and "

@@ -13,8 +13,9 @@ _LAYERS = {"pool1": "first pooling", "pool2": "second pooling", "dense": "dense"
 
 
 def layer_name(label: str) -> str:
-    """A layer's name in a sentence or on an axis."""
-    return _LAYERS.get(str(label), f"layer {label}")
+    """A layer's name in a sentence or on an axis: numbers get a word, other names stay."""
+    label = str(label)
+    return _LAYERS.get(label, f"layer {label}" if label.isdigit() else label)
 
 
 def in_a_sentence(label: str) -> str:
