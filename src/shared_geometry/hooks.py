@@ -61,6 +61,7 @@ class Recorder:
         }
         self.parts: dict[str, list[Tensor]] = {label: [] for label in layers}
         self.units: dict[str, Tensor | None] = {}
+        self.reached: set[str] = set()  # layers, by the present batch
 
     def __enter__(self) -> Self:
         self.modes = [(module, module.training) for module in self.network.modules()]
@@ -86,6 +87,9 @@ class Recorder:
                 f"{where} returns a {type(output).__name__}; choose a module that returns one "
                 "tensor, images first"
             )
+        if label in self.reached:
+            raise InputError(f"{where} runs more than once for an image; choose one that runs once")
+        self.reached.add(label)
         activity = output.detach().flatten(1) if output.dim() > 1 else output.detach()[:, None]
         if label not in self.units:
             self.units[label] = self.keep(label, activity.shape[1])
@@ -103,11 +107,17 @@ class Recorder:
         InputError
             If a layer does not return one tensor, an image a row, and that exactly once.
         """
-        before = {label: len(parts) for label, parts in self.parts.items()}
+        self.reached.clear()
         self.network(batch)
         for label, parts in self.parts.items():
-            if fault := _fault(parts[before[label] :], len(batch)):
-                raise InputError(f"layer {label!r} of {self.name} {fault}")
+            where = f"layer {label!r} of {self.name}"
+            if label not in self.reached:
+                raise InputError(f"{where} is not reached by an image")
+            if len(parts[-1]) != len(batch):
+                raise InputError(
+                    f"{where} returns {len(parts[-1])} rows for {len(batch)} images; choose a "
+                    "module whose output has an image a row"
+                )
 
     def activity(self) -> dict[str, Tensor]:
         """What was gathered: (n_units, n_images) in float32 on the CPU, for each layer.
@@ -126,17 +136,3 @@ class Recorder:
                     f"activity of {self.name} in layer {label!r} is not finite (NaN or infinite)"
                 )
         return found
-
-
-def _fault(parts: list[Tensor], n_images: int) -> str:
-    """What is wrong with a layer that gave ``parts`` for one batch; nothing: an empty text."""
-    if not parts:
-        return "is not reached by an image"
-    if len(parts) > 1:
-        return f"runs {len(parts)} times for an image; choose a module that runs once"
-    if len(parts[0]) != n_images:
-        return (
-            f"returns {len(parts[0])} rows for {n_images} images; choose a module whose output "
-            "has an image a row"
-        )
-    return ""

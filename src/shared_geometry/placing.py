@@ -16,7 +16,6 @@ from shared_geometry.randomness import torch_generator
 from shared_geometry.rsa import compare_rsms, rsm
 from shared_geometry.srm import SRM
 from shared_geometry.srm_score import explained_power, power
-from shared_geometry.wording import number
 
 N_SHUFFLES = 19
 
@@ -113,17 +112,3 @@ def _orders(n: int, seed: int) -> list[Tensor]:
         torch.randperm(n, generator=torch_generator(seed, "newcomer", draw))
         for draw in range(N_SHUFFLES)
     ]
-
-
-def sentence(placed: Placed) -> str:
-    """What was found of a newcomer, with its control."""
-    geometry, variance = (
-        f"{number(draws.min())} to {number(draws.max())}"
-        for draws in (placed.control_geometry, placed.control_variance)
-    )
-    return (
-        f"On {len(placed.images)} held-out images, the newcomer's own RSM correlates "
-        f"{number(placed.geometry)} with its RSM against the space (placed by shuffled images: "
-        f"{geometry}), and what the others share explains {number(placed.variance)} of its "
-        f"variance (shuffled: {variance})."
-    )

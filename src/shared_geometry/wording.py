@@ -19,9 +19,9 @@ def layer_name(label: str) -> str:
 
 
 def in_a_sentence(label: str) -> str:
-    """A layer with its article: the dense layer, layer 17."""
-    name = layer_name(label)
-    return f"the {name} layer" if str(label) in _LAYERS else name
+    """A layer with its article: the dense layer, layer 17; names of your own are quoted."""
+    label, name = str(label), layer_name(label)
+    return f"the {name} layer" if label in _LAYERS else name if label.isdigit() else f"“{name}”"
 
 
 def number(value: float, digits: int = 2) -> str:
