@@ -204,6 +204,16 @@ def test_labels_can_be_left_out_and_then_images_keep_their_order():
     assert (np.diff(found.image.values) > 0).all()
 
 
+def test_a_class_of_one_image_takes_part_where_it_fell():
+    words = np.array(["a", "b", "c", "d"])[LABELS]
+    words[[3, 4]] = ["lone", "zone"]
+    found = compare(turned(), words, display_images=IMAGES, **QUICK)
+    there = set(found.image_class.values.tolist())
+    assert found["class"].values.tolist() == sorted(there)
+    assert {"a", "b", "c", "d"} <= there
+    assert words[found.image.values].tolist() == found.image_class.values.tolist()
+
+
 def test_the_split_has_as_many_images_of_each_class():
     found = compare(turned(), LABELS, display_images=IMAGES, **QUICK)
     _, counts = np.unique(found.image_class.values, return_counts=True)
@@ -571,6 +581,15 @@ def test_each_architecture_can_have_its_own_path_for_a_layer():
     )
     assert [len(x) for x in found["last"]] == [6, 5]
     assert list(found) == ["last", "first"]
+
+
+def test_networks_that_hold_a_common_module_record_it_each_for_itself():
+    common = nn.Linear(192, 5)
+    heads = [nn.Sequential(nn.Flatten(), nn.Dropout(), common, nn.Linear(5, 3)) for _ in range(2)]
+    found = record(heads, some_images(), ["2", "3"])
+    assert torch.equal(*found["2"])
+    assert found["2"][0].shape == (5, 30)
+    assert not torch.equal(*found["3"])
 
 
 def test_labels_are_kept_only_if_there_is_one_an_image():

@@ -61,7 +61,7 @@ class Recorder:
         }
         self.parts: dict[str, list[Tensor]] = {label: [] for label in layers}
         self.units: dict[str, Tensor | None] = {}
-        self.reached: set[str] = set()  # layers, by the present batch
+        self.reached: set[str] | None = None  # layers, by the present batch; None: there is none
 
     def __enter__(self) -> Self:
         self.modes = [(module, module.training) for module in self.network.modules()]
@@ -81,6 +81,8 @@ class Recorder:
             module.training = training
 
     def _take(self, label: str, output: object) -> None:
+        if self.reached is None:  # another network runs a module that both hold
+            return
         where = f"layer {label!r} of {self.name}"
         if not isinstance(output, Tensor) or output.dim() == 0:
             raise InputError(
@@ -107,11 +109,12 @@ class Recorder:
         InputError
             If a layer does not return one tensor, an image a row, and that exactly once.
         """
-        self.reached.clear()
+        self.reached = set()
         self.network(batch)
+        reached, self.reached = self.reached, None
         for label, parts in self.parts.items():
             where = f"layer {label!r} of {self.name}"
-            if label not in self.reached:
+            if label not in reached:
                 raise InputError(f"{where} is not reached by an image")
             if len(parts[-1]) != len(batch):
                 raise InputError(
