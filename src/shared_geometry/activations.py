@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from shared_geometry.architectures import recorded_layers
 from shared_geometry.arrays import Array, as_tensor, like
 from shared_geometry.errors import InputError
+from shared_geometry.hooks import Recorder
 from shared_geometry.randomness import torch_generator
 from shared_geometry.supply import normalise
 
@@ -37,30 +38,6 @@ def draw_units(n_units: int, max_units: int, seed: int, network: int, layer: str
     return torch.randperm(n_units, generator=generator)[:max_units].sort().values
 
 
-class _Recorder:
-    """Forward hooks on some modules; each call of the network adds a batch of activity."""
-
-    def __init__(self, network: nn.Module, layers: Mapping[str, str]) -> None:
-        modules = dict(network.named_modules())
-        for label, path in layers.items():
-            if path not in modules:
-                raise InputError(
-                    f"layer {label!r} is not in the network: it has no module {path!r}"
-                )
-        self.modules = {label: modules[path] for label, path in layers.items()}
-        self.handles: list[torch.utils.hooks.RemovableHandle] = []
-
-    def start(self, take) -> None:
-        """Call ``take(label, output)`` whenever a recorded module has computed its output."""
-        for label, module in self.modules.items():
-            hook = lambda _m, _i, out, label=label: take(label, out)  # noqa: E731
-            self.handles.append(module.register_forward_hook(hook))
-
-    def stop(self) -> None:
-        for handle in self.handles:
-            handle.remove()
-
-
 def layer_sizes(
     network: nn.Module,
     image_shape: tuple[int, int, int],
@@ -75,30 +52,16 @@ def layer_sizes(
     layers : mapping of str to str, optional
         Label and module path; None: those of `recorded_layers`.
     """
-    layers = recorded_layers(network) if layers is None else layers
     sizes: dict[str, int] = {}
-    _run(
-        network,
-        layers,
-        [torch.zeros(1, *image_shape, device=next(network.parameters()).device)],
-        lambda label, output: sizes.__setitem__(label, output[0].numel()),
-    )
-    if missing := [label for label in layers if label not in sizes]:
-        raise InputError(f"layers {missing} are not reached by an image")
+
+    def count(label: str, n_units: int) -> Tensor:
+        sizes[label] = n_units
+        return torch.arange(0)
+
+    layers = recorded_layers(network) if layers is None else layers
+    with Recorder(network, layers, count) as recorder:
+        recorder.feed(torch.zeros(1, *image_shape, device=next(network.parameters()).device))
     return {label: sizes[label] for label in layers}
-
-
-@torch.inference_mode()
-def _run(network: nn.Module, layers: Mapping[str, str], batches, take) -> None:
-    recorder, training = _Recorder(network, layers), network.training
-    network.eval()
-    recorder.start(take)
-    try:
-        for batch in batches:
-            network(batch)
-    finally:
-        recorder.stop()
-        network.train(training)
 
 
 def record_activations(
@@ -145,26 +108,10 @@ def record_activations(
     network = network.to(device, memory_format=torch.channels_last)
     mean = mean_image.to(device)
     kept = {label: rows.to(device) for label, rows in (units or {}).items()}
-    parts: dict[str, list[Tensor]] = {label: [] for label in layers}
-
-    def take(label: str, output: Tensor) -> None:
-        activity = output.detach().flatten(1)
-        if label in kept:
-            activity = activity.index_select(1, kept[label])
-        # a copy: the network goes on to overwrite its activity in place
-        parts[label].append(activity.to("cpu", torch.float32, copy=True))
-
-    batches = (normalise(part.to(device), mean) for part in images.split(batch_size))
-    _run(network, layers, batches, take)
-    recorded = {}
-    for label in layers:
-        activity = torch.cat(parts.pop(label)).T.contiguous()
-        if not activity.isfinite().all():
-            raise InputError(
-                f"activity of {name} in layer {label!r} is not finite (NaN or infinite)"
-            )
-        recorded[label] = activity
-    return recorded
+    with Recorder(network, layers, lambda label, _: kept.get(label), name) as recorder:
+        for part in images.split(batch_size):
+            recorder.feed(normalise(part.to(device), mean))
+    return recorder.activity()
 
 
 def standardise(X: Array) -> Array:

@@ -55,3 +55,13 @@ class SolvingParameters(Parameters):
     noise: float = Field(0.45, ge=0, le=10, strict=False)
     sweeps: int = Field(15, ge=3, le=200)
     starts: int = Field(3, ge=1, le=20)
+
+
+class YoursParameters(Parameters):
+    """Populations made from pictures of digits, and the pictures that networks are shown."""
+
+    seed: int = Field(0, ge=0, lt=2**63)
+    networks: int = Field(5, ge=3, le=20)
+    images: int = Field(500, ge=100, le=797)
+    units: int = Field(100, ge=30, le=500)
+    noise: float = Field(0.2, ge=0, le=10, strict=False)

@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 import xarray as xr
+from torch import Tensor
 
 from shared_geometry.datasets import load_dataset
 from shared_geometry.results import config_of
@@ -20,6 +21,27 @@ def _png(pixels: np.ndarray) -> str:
     file = io.BytesIO()
     Image.fromarray(levels).save(file, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def pictures_of(images: Tensor, results: xr.Dataset) -> list[str]:
+    """Of some images, those whose RSMs are kept, as data URIs.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n_images, channels, height, width)
+        All that the results are about; uint8, or floats between 0 and 1.
+    results : xarray.Dataset
+        From `compare.compare` or `experiment.run`.
+
+    Returns
+    -------
+    list of str
+        In the order of the dimension ``image``.
+    """
+    shown = images[results.image.values.tolist()]
+    if shown.is_floating_point():
+        shown = (shown.clamp(0, 1) * 255).round()
+    return [_png(image) for image in shown.byte().numpy()]
 
 
 def pictures(results: xr.Dataset) -> list[str] | None:
@@ -38,5 +60,4 @@ def pictures(results: xr.Dataset) -> list[str] | None:
     name = config_of(results).dataset
     if name not in FREE:
         return None
-    images = load_dataset(name).test.images[results.image.values.tolist()]
-    return [_png(image) for image in images.numpy()]
+    return pictures_of(load_dataset(name).test.images, results)

@@ -10,6 +10,7 @@ from shared_geometry.devices import describe_hardware
 
 _ANALYSIS = (
     "activations",
+    "hooks",
     "procrustes",
     "srm*",
     "rsa",

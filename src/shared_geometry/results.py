@@ -49,7 +49,7 @@ def assemble(
     class_names: tuple[str, ...],
     images: np.ndarray,
     labels: np.ndarray,
-    histories: dict[str, np.ndarray],
+    histories: dict[str, np.ndarray] | None = None,
 ) -> xr.Dataset:
     """One labelled data set from the analyses of all layers and checkpoints.
 
@@ -64,8 +64,8 @@ def assemble(
     class_names : tuple of str
     images, labels : ndarray of shape (n_shown,)
         Index in the data set's test images, and class, of each image whose RSM cells are kept.
-    histories : dict of str to ndarray of shape (n_networks, n_epochs)
-        Training curves.
+    histories : dict of str to ndarray of shape (n_networks, n_epochs), optional
+        Training curves; None: there are none, nor a dimension ``epoch``.
 
     Returns
     -------
@@ -77,15 +77,13 @@ def assemble(
     }
     for name, dims in _CONTROL_DIMS.items():
         variables[name] = (("layer", *dims), np.stack([row[-1][name].numpy() for row in parts]))
-    for name, curve in histories.items():
+    for name, curve in (histories or {}).items():
         variables[name] = (("network", "epoch"), curve)
-    n_networks, n_epochs = next(iter(histories.values())).shape
     pairs = {"network_": "network", "class_": "class", "image_": "image"}
     coords = {
         "layer": layers,
         "checkpoint": np.asarray(checkpoints, dtype=np.float64),
-        "network": np.arange(n_networks),
-        "epoch": np.arange(1, n_epochs + 1),
+        "network": np.arange(variables["variance"][1].shape[-1]),
         "class": list(class_names),
         "image": np.asarray(images),
         "reading": list(READINGS),
@@ -95,6 +93,8 @@ def assemble(
         "bound": list(BOUNDS),
         "axis": np.arange(1, 4),
     }
+    if histories:
+        coords["epoch"] = np.arange(1, next(iter(histories.values())).shape[1] + 1)
     coords |= {copy: coords[name] for copy, name in pairs.items()}
     coords["image_class"] = ("image", np.asarray(class_names, dtype=object)[np.asarray(labels)])
     return xr.Dataset(variables, {k: _plain(v) for k, v in coords.items()})

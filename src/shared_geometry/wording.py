@@ -13,14 +13,15 @@ _LAYERS = {"pool1": "first pooling", "pool2": "second pooling", "dense": "dense"
 
 
 def layer_name(label: str) -> str:
-    """A layer's name in a sentence or on an axis."""
-    return _LAYERS.get(str(label), f"layer {label}")
+    """A layer's name in a sentence or on an axis: numbers get a word, other names stay."""
+    label = str(label)
+    return _LAYERS.get(label, f"layer {label}" if label.isdigit() else label)
 
 
 def in_a_sentence(label: str) -> str:
-    """A layer with its article: the dense layer, layer 17."""
-    name = layer_name(label)
-    return f"the {name} layer" if str(label) in _LAYERS else name
+    """A layer with its article: the dense layer, layer 17; names of your own are quoted."""
+    label, name = str(label), layer_name(label)
+    return f"the {name} layer" if label in _LAYERS else name if label.isdigit() else f"“{name}”"
 
 
 def number(value: float, digits: int = 2) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from shared_geometry.errors import InputError
 from shared_geometry.figures import style
 from shared_geometry.wording import in_a_sentence, layer_name
 
@@ -13,6 +14,16 @@ _MEASURES = {
     "left out": "others only",
     "native": "no alignment",
 }
+
+
+def _range(values: np.ndarray, form: str) -> str:
+    low, high = format(values.min(), form), format(values.max(), form)
+    return low if low == high else f"{low} to {high}"
+
+
+def _several(checkpoints: np.ndarray) -> None:
+    if len(checkpoints) < 2:
+        raise InputError("these results have one checkpoint; a figure over training needs two")
 
 
 def _ticks(checkpoints: np.ndarray) -> list[str]:
@@ -81,6 +92,7 @@ def geometry_over_training(results: xr.Dataset) -> go.Figure:
     results : xarray.Dataset
         From `experiment.run`.
     """
+    _several(results.checkpoint.values)
     x = _ticks(results.checkpoint.values)
     colours = style.depth_colours(results.sizes["layer"])
     views = _views(results)
@@ -147,10 +159,9 @@ def variance_by_layer(results: xr.Dataset) -> go.Figure:
     figure.update_xaxes(type="category")
     figure.update_yaxes(title="variance explained")
     published = final.sel(measure="published", bound="estimate").values
-    title = (
-        f"A rotation explains {published.min():.0%} to {published.max():.0%} of the variance, "
-        f"most in {in_a_sentence(results.layer.values[published.argmax()])}"
-    )
+    title = f"A rotation explains {_range(published, '.0%')} of the variance"
+    if len(layers) > 1:
+        title += f", most in {in_a_sentence(results.layer.values[published.argmax()])}"
     return style.finish(figure, title, height=420)
 
 
@@ -162,6 +173,7 @@ def variance_over_training(results: xr.Dataset) -> go.Figure:
     results : xarray.Dataset
         From `experiment.run`.
     """
+    _several(results.checkpoint.values)
     rows = results.variance_interval.sel(measure="published", bound="estimate")
     layers = [layer_name(label) for label in results.layer.values]
     figure = go.Figure()
@@ -216,5 +228,5 @@ def consistency_by_layer(results: xr.Dataset) -> go.Figure:
     )
     figure.update_xaxes(type="category")
     figure.update_yaxes(title="correlation of wRSMs")
-    title = f"Two networks' RSMs correlate {estimate.min():.2f} to {estimate.max():.2f}"
-    return style.finish(figure, title, height=400)
+    title = f"Two networks' RSMs correlate {_range(estimate, '.2f')}"
+    return style.finish(figure, title.replace("-", "−"), height=400)

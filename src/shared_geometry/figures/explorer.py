@@ -1,6 +1,8 @@
 """The RSM explorer: similarities within and between networks, at any layer and checkpoint."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress, product
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -8,10 +10,12 @@ import xarray as xr
 
 from shared_geometry.figures import style
 from shared_geometry.figures.rsm import correlations, rsm_panels
+from shared_geometry.rules import HIGH
 from shared_geometry.wording import layer_name, number
 
 CELLS = {"image": 280_000, "class": 80_000}  # of a figure's matrices: what a page can carry
 MOST_CLASSES = 30  # of more than these, as many evenly spaced ones are shown
+_AND = " | "  # between the labels of two controls, as figures.js joins them
 HEADINGS = {  # of the three RSMs of Figure 1B, by `analysis.KINDS`
     "within, native": "within networks",
     "between, native": "between, as they are",
@@ -72,29 +76,47 @@ def some_classes(results: xr.Dataset, most: int = MOST_CLASSES) -> xr.Dataset:
     return results.isel(class_=shown, **{"class": shown})
 
 
+def _agreement(part: xr.Dataset, space: str = "shared") -> float:
+    return float(part.geometry_current.sel(space=space, bound="estimate"))
+
+
 def _title(level: str, last: xr.Dataset, first: xr.Dataset) -> str:
-    def value(part: xr.Dataset, space: str) -> str:
-        return number(float(part.geometry_current.sel(space=space, bound="estimate")))
-
+    shared, native = (number(_agreement(last, space)) for space in ("shared", "native"))
     if level == "image":
+        alike = "networks" if _agreement(last) >= HIGH else "networks do not"
         return (
-            "Once aligned, networks compare as one network does with itself: "
-            f"r = {value(last, 'shared')}, from {value(last, 'native')} before"
+            f"Once aligned, {alike} compare as one network does with itself: "
+            f"r = {shared}, from {native} before"
         )
-    return (
-        f"The classes’ geometry: aligned networks agree with r = {value(last, 'shared')} at the "
-        f"end, {value(first, 'shared')} before training"
+    before = number(_agreement(first))
+    moments = (
+        "" if first.checkpoint == last.checkpoint else f" at the end, {before} before training"
     )
+    return f"The classes’ geometry: aligned networks agree with r = {shared}{moments}"
 
 
-def _frames(
-    matrices: xr.DataArray, names: Mapping[str, int], steps: Mapping[str, int]
-) -> Iterator[go.Frame]:
-    for name, layer in names.items():
-        for step, checkpoint in steps.items():
-            chosen = matrices.isel(layer=layer, checkpoint=checkpoint)
-            maps = [go.Heatmap(z=correlations(chosen.sel(kind=k))["z"]) for k in HEADINGS]
-            yield go.Frame(name=f"{name} | {step}", data=maps)
+def _frame_names(layers: Mapping[str, int], steps: Mapping[str, int]) -> dict[tuple[str, str], str]:
+    """Name of the frame of each layer and step: the labels of those controls that there are."""
+    there = (len(layers) > 1, len(steps) > 1)
+    return {pair: _AND.join(compress(pair, there)) for pair in product(layers, steps)}
+
+
+def _controls(
+    layers: Mapping[str, int], steps: Mapping[str, int], called: Mapping[tuple[str, str], str]
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Menu of the layers and slider of the steps; None where there is no choice."""
+    deepest, end = next(iter(layers)), list(steps)[-1]
+    menu = style.dropdown([style.shows(called[name, end], label=name) for name in layers])
+    slider = style.slider(list(steps), prefix="epoch ")
+    slider["steps"] = [style.shows(called[deepest, step], label=step) for step in steps]
+    return menu if len(layers) > 1 else None, slider if len(steps) > 1 else None
+
+
+def _frames(matrices: xr.DataArray, places: Mapping[str, tuple[int, int]]) -> Iterator[go.Frame]:
+    for name, (layer, checkpoint) in places.items():
+        chosen = matrices.isel(layer=layer, checkpoint=checkpoint)
+        maps = [go.Heatmap(z=correlations(chosen.sel(kind=k))["z"]) for k in HEADINGS]
+        yield go.Frame(name=name, data=maps)
 
 
 def rsm_explorer(
@@ -123,7 +145,7 @@ def rsm_explorer(
         A frame for each layer and checkpoint, named by the labels of both controls. The page
         joins them: ``layout.meta`` holds the ``frame`` that is shown first, the ``headings`` of
         each, and that panels ``hover`` together. Elsewhere each control shows its choice with the
-        last of the other.
+        last of the other. Of a single layer or checkpoint there is no control, and no label.
     """
     some = some_classes(results.sel(reading=reading))
     matrices = some[f"rsm_{level}"]
@@ -137,9 +159,9 @@ def rsm_explorer(
     names = {layer_name(results.layer.values[i]): i for i in reversed(layers)}
     steps = {f"{results.checkpoint.values[i]:g}": i for i in checkpoints}
     deepest, end = next(iter(names)), list(steps)[-1]
-    menu = style.dropdown([style.shows(f"{name} | {end}", label=name) for name in names])
-    slider = style.slider(list(steps), prefix="epoch ")
-    slider["steps"] = [style.shows(f"{deepest} | {step}", label=step) for step in steps]
+    called = _frame_names(names, steps)
+    menu, slider = _controls(names, steps, called)
+    places = {called[name, step]: (names[name], steps[step]) for name, step in called}
     last, first = (some.isel(layer=layers[-1], checkpoint=i) for i in (checkpoints[-1], 0))
     shown = matrices.isel(layer=layers[-1], checkpoint=checkpoints[-1])
     figure = rsm_panels(
@@ -154,16 +176,15 @@ def rsm_explorer(
     )
     for trace, kind in zip(figure.data, HEADINGS, strict=True):
         trace.name = HEADINGS[kind]
-    figure.frames = list(_frames(matrices, names, steps))
+    figure.frames = list(_frames(matrices, places)) if len(places) > 1 else []
     headings = {
-        f"{name} | {step}": _headings(some.isel(layer=layer, checkpoint=checkpoint))
-        for name, layer in names.items()
-        for step, checkpoint in steps.items()
+        name: _headings(some.isel(layer=layer, checkpoint=checkpoint))
+        for name, (layer, checkpoint) in places.items()
     }
     return figure.update_layout(
         meta={
             **figure.layout.meta,
-            "frame": [deepest, end],
+            "frame": called[deepest, end].split(_AND) if len(places) > 1 else [],
             "headings": headings,
             "hover": "together",
             **({"pictures": list(pictures)} if pictures and level == "image" else {}),

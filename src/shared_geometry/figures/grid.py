@@ -98,11 +98,12 @@ def rsm_grid(results: xr.Dataset, *, reading: str = "published") -> go.Figure:
         },
         updatemenus=[style.dropdown(_buttons())],
     )
-    change = some.geometry_final.sel(space="shared", bound="estimate").isel(checkpoint=0)
+    first = some.geometry_final.sel(space="shared", bound="estimate").isel(checkpoint=0)
     title = (
         "Training draws the classes’ geometry: before it, layers resemble their final selves with "
-        f"r = {number(float(change.min()))} to {number(float(change.max()))}"
-    )
+        if len(columns) > 1
+        else "The classes’ geometry: aligned networks agree with "
+    ) + f"r = {number(float(first.min()))} to {number(float(first.max()))}"
     height, low = (210 + round(len(rows) * width / len(columns)) for width in (_WIDE, _NARROW))
     return style.finish(figure, title, height=height, narrow={"height": low + 30})
 

@@ -6,6 +6,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from shared_geometry.analysis import SPACES
+from shared_geometry.errors import InputError
 from shared_geometry.figures import style
 from shared_geometry.report import scatter
 
@@ -62,6 +63,8 @@ def class_patterns(results: xr.Dataset, layer: str | None = None) -> go.Figure:
     layer : str, optional
         Label of the layer; None: the last one.
     """
+    if results.sizes["class"] < 2:
+        raise InputError("these results have one class; a figure of class patterns needs two")
     patterns = results.patterns.sel(layer=layer or results.layer.values[-1])
     patterns = patterns.isel(network=slice(0, len(_MARKERS)))
     paths, names = _paths(patterns), [str(name) for name in results["class"].values]
@@ -77,20 +80,23 @@ def class_patterns(results: xr.Dataset, layer: str | None = None) -> go.Figure:
     scenes = {"scene": "native", "scene2": "shared"}
     for scene, space in scenes.items():
         figure.add_traces(_traces(paths[space][-1], names, scene))
-    figure.frames = [
-        go.Frame(
-            name=name,
-            data=[go.Scatter3d(**_places(p)) for space in scenes.values() for p in paths[space][i]],
-        )
-        for i, name in enumerate(steps)
-    ]
+    if len(steps) > 1:
+        figure.update_layout(sliders=[style.slider(steps, prefix="epoch ")])
+        figure.frames = [
+            go.Frame(
+                name=name,
+                data=[
+                    go.Scatter3d(**_places(p)) for space in scenes.values() for p in paths[space][i]
+                ],
+            )
+            for i, name in enumerate(steps)
+        ]
     for scene, space in scenes.items():
         reach = float(np.abs(paths[space]).max()) * 1.1
         axis = {"range": [-reach, reach], "showticklabels": False, "title": ""}
         figure.update_layout(
             {scene: {"xaxis": axis, "yaxis": axis, "zaxis": axis, "aspectmode": "cube"}}
         )
-    figure.update_layout(sliders=[style.slider(steps, prefix="epoch ")])
     before, after = (scatter(patterns.isel(checkpoint=-1).sel(space=s)) for s in SPACES)
     title = (
         f"From network to network a class moves {before:.2f} times the distance between classes; "

@@ -1,0 +1,141 @@
+"""Hooks that gather what some layers of a network do while it sees images."""
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from shared_geometry.errors import InputError
+
+
+def _module(network: nn.Module, path: str, where: str) -> nn.Module:
+    """The module that a dotted path leads to; an error says which paths look like it."""
+    modules = {known: module for known, module in network.named_modules() if known}
+    if path in modules:
+        return modules[path]
+    near = get_close_matches(str(path), modules, n=3, cutoff=0.5)
+    advice = f"did you mean {' or '.join(map(repr, near))}?" if near else _known(list(modules))
+    raise InputError(f"{where}: it has no module {path!r}; {advice}")
+
+
+def _known(paths: list[str], most: int = 8) -> str:
+    dots = ", …" if len(paths) > most else ""
+    return f"it has {', '.join(paths[:most]) or 'none at all'}{dots}"
+
+
+class Recorder:
+    """Gathers one network's activity in some layers, batch by batch, while its block lasts.
+
+    In the block the network is in evaluation mode and its layers carry hooks; afterwards, and after
+    an error too, every module is in the mode that it was in, and the hooks are gone.
+
+    Parameters
+    ----------
+    network : nn.Module
+    layers : mapping of str to str
+        Label and module path of each layer.
+    keep : callable
+        ``keep(label, n_units)``: indices of the units to keep of a layer, flattened; None: all.
+    name : str
+        What to call the network in an error.
+
+    Raises
+    ------
+    InputError
+        If a layer is not in the network.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        layers: Mapping[str, str],
+        keep: Callable[[str, int], Tensor | None] = lambda label, n_units: None,
+        name: str = "the network",
+    ) -> None:
+        self.network, self.keep, self.name = network, keep, name
+        self.modules = {
+            label: _module(network, path, f"layer {label!r} is not in {name}")
+            for label, path in layers.items()
+        }
+        self.parts: dict[str, list[Tensor]] = {label: [] for label in layers}
+        self.units: dict[str, Tensor | None] = {}
+        self.reached: set[str] | None = None  # layers, by the present batch; None: there is none
+
+    def __enter__(self) -> Self:
+        self.modes = [(module, module.training) for module in self.network.modules()]
+        self.network.eval()
+        self.handles = [
+            module.register_forward_hook(
+                lambda _module, _inputs, output, label=label: self._take(label, output)
+            )
+            for label, module in self.modules.items()
+        ]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+        for module, training in self.modes:
+            module.training = training
+
+    def _take(self, label: str, output: object) -> None:
+        if self.reached is None:  # another network runs a module that both hold
+            return
+        where = f"layer {label!r} of {self.name}"
+        if not isinstance(output, Tensor) or output.dim() == 0:
+            raise InputError(
+                f"{where} returns a {type(output).__name__}; choose a module that returns one "
+                "tensor, images first"
+            )
+        if label in self.reached:
+            raise InputError(f"{where} runs more than once for an image; choose one that runs once")
+        self.reached.add(label)
+        activity = output.detach().flatten(1) if output.dim() > 1 else output.detach()[:, None]
+        if label not in self.units:
+            self.units[label] = self.keep(label, activity.shape[1])
+        if (rows := self.units[label]) is not None:
+            activity = activity.index_select(1, rows.to(activity.device))
+        # a copy: the network goes on to overwrite its activity in place
+        self.parts[label].append(activity.to("cpu", torch.float32, copy=True))
+
+    @torch.no_grad()
+    def feed(self, batch: Tensor) -> None:
+        """Show the network a batch of images, each layer once.
+
+        Raises
+        ------
+        InputError
+            If a layer does not return one tensor, an image a row, and that exactly once.
+        """
+        self.reached = set()
+        self.network(batch)
+        reached, self.reached = self.reached, None
+        for label, parts in self.parts.items():
+            where = f"layer {label!r} of {self.name}"
+            if label not in reached:
+                raise InputError(f"{where} is not reached by an image")
+            if len(parts[-1]) != len(batch):
+                raise InputError(
+                    f"{where} returns {len(parts[-1])} rows for {len(batch)} images; choose a "
+                    "module whose output has an image a row"
+                )
+
+    def activity(self) -> dict[str, Tensor]:
+        """What was gathered: (n_units, n_images) in float32 on the CPU, for each layer.
+
+        Raises
+        ------
+        InputError
+            If activity is not finite.
+        """
+        found = {}
+        for label, parts in self.parts.items():
+            found[label] = torch.cat(parts).T.contiguous()
+            parts.clear()
+            if not found[label].isfinite().all():
+                raise InputError(
+                    f"activity of {self.name} in layer {label!r} is not finite (NaN or infinite)"
+                )
+        return found
