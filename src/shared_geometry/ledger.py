@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from shared_geometry import studies
 from shared_geometry.claims import (
     CAPACITY,
     CONDITIONS,
@@ -137,6 +138,25 @@ def experiment_rows(results: Mapping[Condition, xr.Dataset]) -> list[Row]:
         pair = [(dataset, architecture) for architecture in ("resnet18", "convnet")]
         parts = [results.get(c) for c in pair]
         rows.append(_judged(CAPACITY, NAMES[dataset], page_of(pair[0]), *parts))
+    return rows
+
+
+def beyond_rows(folder: str | Path) -> list[Row]:
+    """Claims of the studies beyond the paper, for each population whose answers are in ``folder``.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``<study>-<condition>.nc``, see `studies.published`.
+    """
+    rows = []
+    for name in studies.names():
+        claim, answers = studies.claim_of(name), studies.published(name, folder)
+        if not answers:
+            rows.append(Row(claim, "", name, None, NOT_RUN))
+        for title, answer in answers.items():
+            found = claim.judge(answer)
+            rows.append(Row(claim, title, name, found, found.outcome))
     return rows
 
 

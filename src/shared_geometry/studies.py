@@ -2,8 +2,9 @@
 
 A study is a module of `shared_geometry.beyond` with a function ``measure(it, progress)`` from a
 plan, whose networks are trained, to a labelled data set, and a number ``FORMAT``, to be raised
-when that changes; ``USES`` may name other modules that its numbers depend on.  Here it is found by
-name, run once, kept beside the results of the run, and read again.
+when that changes; ``USES`` may name other modules that its numbers depend on, and ``CLAIM`` is
+what it puts to the test.  Here it is found by name, run once, kept beside the results of the run,
+and read again.
 """
 
 import pkgutil
@@ -15,6 +16,7 @@ from types import ModuleType
 import xarray as xr
 
 from shared_geometry import beyond
+from shared_geometry.claims import Claim
 from shared_geometry.config import Config
 from shared_geometry.errors import InputError
 from shared_geometry.files import reuse, writable_folder
@@ -39,6 +41,11 @@ def _module(name: str) -> ModuleType:
 
 def _form(name: str) -> str:
     return f"{name} {_module(name).FORMAT}"
+
+
+def claim_of(name: str) -> Claim:
+    """What the study ``name`` puts to the test, and the rule that judges its answers."""
+    return _module(name).CLAIM
 
 
 def _code(name: str) -> str:

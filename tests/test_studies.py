@@ -1,0 +1,118 @@
+import json
+
+import pytest
+import xarray as xr
+from conftest import ROOT
+
+from shared_geometry import ledger, studies
+from shared_geometry.claims import Claim
+from shared_geometry.config import Config
+from shared_geometry.errors import DataError, InputError, SetAside
+from shared_geometry.ledger import NOT_RUN
+from shared_geometry.pages import read_pages
+from shared_geometry.rules import FAILS, HOLDS, Found
+
+SMOKE = Config.from_preset("smoke", device="cpu")
+
+
+class Trial:
+    """A study that counts how often it measures."""
+
+    FORMAT = 3
+    CLAIM = Claim(
+        "trial", "There are layers", "nowhere", "more than none", "trial",
+        lambda found: Found(HOLDS if found.depth > 2 else FAILS, f"{int(found.depth)} layers"),
+    )  # fmt: skip
+
+    def __init__(self):
+        self.measured = 0
+
+    def measure(self, it, progress):
+        self.measured += 1
+        return xr.Dataset({"depth": len(it.layers)})
+
+
+@pytest.fixture
+def trial(monkeypatch):
+    it = Trial()
+    real = studies._module
+    monkeypatch.setattr(studies, "_module", lambda name: it if name == "trial" else real(name))
+    monkeypatch.setattr(studies, "names", lambda: ["trial"])
+    return it
+
+
+def test_a_study_is_made_once_and_says_how(trial, tmp_path):
+    found = studies.study("trial", SMOKE, output=tmp_path)
+    again = studies.study("trial", SMOKE, output=tmp_path)
+    assert trial.measured == 1
+    xr.testing.assert_identical(found, again)
+    assert found.attrs["title"] == "ConvNet, handwritten digits"
+    assert Config.from_json(found.attrs["config"]) == SMOKE
+    assert found.attrs["command"].startswith("shared-geometry study trial --dataset digits")
+    assert {"commit", "versions", "hardware", "seconds", "recipe"} <= set(found.attrs)
+    assert json.loads(found.attrs["recipe"])["epochs"] == 1
+
+
+def test_a_damaged_answer_is_named_and_made_again(trial, tmp_path):
+    studies.study("trial", SMOKE, output=tmp_path)
+    path = studies.study_path("trial", SMOKE, tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.warns(SetAside, match=r"trial\.nc .*set aside"):
+        studies.study("trial", SMOKE, output=tmp_path)
+    assert trial.measured == 2
+
+
+def test_an_answer_of_another_form_is_named_and_made_again(trial, tmp_path):
+    studies.study("trial", SMOKE, output=tmp_path)
+    trial.FORMAT = 4
+    with pytest.warns(SetAside, match="format trial 3, this version reads trial 4"):
+        studies.study("trial", SMOKE, output=tmp_path)
+    assert trial.measured == 2
+
+
+def test_an_answer_by_other_source_is_made_again(trial, tmp_path, monkeypatch):
+    studies.study("trial", SMOKE, output=tmp_path)
+    monkeypatch.setattr(studies, "source_digest", lambda *modules: "other")
+    studies.study("trial", SMOKE, output=tmp_path)
+    assert trial.measured == 2
+
+
+def test_an_unknown_study_is_refused_before_any_work(tmp_path):
+    with pytest.raises(InputError, match=r"there is no study 'fortune'; known are .*rigidity"):
+        studies.study("fortune", SMOKE, output=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_published_answers_are_found_by_their_titles_and_judged_in_the_ledger(trial, tmp_path):
+    assert [row.verdict for row in ledger.beyond_rows(tmp_path)] == [NOT_RUN]
+    studies.study("trial", SMOKE, output=tmp_path / "runs")
+    path = studies.study_path("trial", SMOKE, tmp_path / "runs")
+    (tmp_path / "trial-digits-convnet.nc").write_bytes(path.read_bytes())
+    assert list(studies.published("trial", tmp_path)) == ["ConvNet, handwritten digits"]
+    (row,) = ledger.beyond_rows(tmp_path)
+    assert (row.verdict, row.condition, row.found.value) == (
+        HOLDS, "ConvNet, handwritten digits", "3 layers"
+    )  # fmt: skip
+    table = ledger.table([row], ["trial"])
+    assert "**There are layers.**" in table
+    assert 'href="trial.html#trial"' in table
+
+
+def test_a_foreign_file_among_the_published_is_named(trial, tmp_path):
+    (tmp_path / "trial-x.nc").write_text("foreign")
+    with pytest.raises(DataError, match=r"trial-x\.nc cannot be read"):
+        studies.published("trial", tmp_path)
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_every_study_has_its_chapter_and_a_claim_whose_figure_is_there(name):
+    claim = studies.claim_of(name)
+    pages = {page.name: page for page in read_pages(ROOT)}
+    text = pages[name].source(ROOT).read_text()
+    assert f'name="{claim.figure}"' in text
+    assert f'study("{name}"' in text
+
+
+def test_every_published_answer_can_be_read_and_judged():
+    for row in ledger.beyond_rows(ROOT / "results" / "beyond"):
+        assert row.found is None or row.found.value
