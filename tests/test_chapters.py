@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from conftest import ROOT
 
-from shared_geometry.pages import write_notebooks
+from shared_geometry.pages import default_parameters, read_pages, write_notebooks
 
 pytestmark = pytest.mark.book
 
@@ -63,3 +63,94 @@ def test_a_wrong_parameter_stops_before_any_work_and_says_what_is_allowed(
     assert all(word in message for word in allowed)
     assert len(ran(tmp_path / "out.ipynb")) <= 3  # parameters, given parameters, the first cell
     assert not (tmp_path / "runs").exists()
+
+
+CHAPTERS = {page.chapter: page for page in read_pages(ROOT) if page.is_executed(ROOT)}
+POPULATION = {
+    "preset": "smoke",
+    "dataset": "digits",
+    "architecture": "convnet",
+    "networks": 3,
+    "epochs": 2,
+    "seed": 5,
+}
+# A value for every parameter of every chapter, other than its default where there is another.
+GIVEN = {
+    "intro": POPULATION,
+    "methods": {"seed": 5, "networks": 3, "units": 20, "noise": 0.1},
+    "theory": {"seed": 5, "networks": 3, "units": 20, "images": 30, "dimensions": 5},
+    "simulation": {
+        "seed": 5,
+        "runs": 3,
+        "copies": 4,
+        "units": 20,
+        "points": 30,
+        "steps": 50,
+        "side_runs": 2,
+        "bootstrap": 50,
+    },
+    "solving": {
+        "seed": 5,
+        "networks": 4,
+        "units": 24,
+        "images": 100,
+        "noise": 0.2,
+        "sweeps": 5,
+        "starts": 2,
+    },
+    "experiment": POPULATION
+    | {
+        "architecture": "resnet18",
+        "stem": "cifar",
+        "recipe": "paper",
+        "networks": 2,
+        "epochs": 1,
+        "batch_size": 50,
+        "learning_rate": 1e-4,
+        "train_images": 200,
+        "checkpoints": [0, 0.5, 1],
+        "analysed": [0.5, 1],
+        "max_units": 40,
+        "alignment_fraction": 0.7,
+        "components": 30,
+        "centre": False,
+        "solver": "brainiak-det",
+        "bootstrap": 50,
+        "display_images": 20,
+        "device": "cpu",
+        "precision": "float32",
+    },
+    "ledger": {"seed": 5, "runs": 3, "bootstrap": 50},
+    "discussion": {name: POPULATION[name] for name in ("preset", "networks", "epochs", "seed")},
+    "rigidity": POPULATION,
+    "yours": {"seed": 5, "networks": 3, "images": 200, "units": 40, "noise": 0.1},
+}
+
+
+@pytest.mark.parametrize("chapter", [c for c in CHAPTERS if c in GIVEN])
+def test_a_chapter_runs_with_each_of_its_parameters(chapter, tmp_path):
+    import papermill
+
+    known = default_parameters(CHAPTERS[chapter].source(ROOT))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    paths = {"root": str(empty), "output": str(tmp_path / "runs"), "folder": str(empty)}
+    given = GIVEN[chapter] | {name: path for name, path in paths.items() if name in known}
+    assert set(given) == set(known) - {"results"}
+    write_notebooks(ROOT)
+    made = papermill.execute_notebook(
+        ROOT / "book" / f"{chapter}.ipynb",
+        tmp_path / "out.ipynb",
+        parameters=given | ({"results": None} if "results" in known else {}),
+        cwd=ROOT,
+        progress_bar=False,
+        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+    )
+    (cell,) = (c for c in made.cells if "injected-parameters" in c.metadata.tags)
+    assert all(f"{name} = " in cell.source for name in given)
+    assert "sg-figure" in str(made) or chapter in ("ledger", "discussion")
+
+
+def test_no_chapter_with_parameters_is_left_out():
+    with_parameters = {c for c, page in CHAPTERS.items() if default_parameters(page.source(ROOT))}
+    assert with_parameters == set(GIVEN)
