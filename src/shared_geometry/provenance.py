@@ -15,6 +15,7 @@ _ANALYSIS = (
     "rsa",
     "statistics",
     "analysis",
+    "nulls",
     "controls",
     "steps",
     "results",

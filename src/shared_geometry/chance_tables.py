@@ -1,0 +1,139 @@
+"""Tables of the chapter on chance: a row a layer of every population."""
+
+from collections.abc import Callable, Mapping
+
+import xarray as xr
+
+from shared_geometry.beyond.chance import ALPHA, CHANCE, CLAIM, lone_p
+from shared_geometry.chance_reading import NAMES, calibrated_values, classes_only, common_parts
+from shared_geometry.ledger import Row, table
+from shared_geometry.statistics import p_value
+from shared_geometry.wording import interval_text, layer_name, number
+
+Answers = Mapping[str, xr.Dataset]  # population -> answer
+
+
+def _table(answers: Answers, heading: list[str], cells: Callable[[xr.Dataset], list[str]]) -> str:
+    """A row a layer of every population; where there is one population, it is not named."""
+    named = ["population"] * (len(answers) > 1)
+    heading = [*named, "layer", *heading]
+    lines = [f"| {' | '.join(heading)} |", "|:--" * len(heading) + "|"]
+    for population, found in answers.items():
+        for label in found.layer.values:
+            row = [population] * len(named) + [layer_name(label), *cells(found.sel(layer=label))]
+            lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
+def verdict(answers: Answers) -> str:
+    """The claim, its rule, and what each population says of it."""
+    rows = [
+        Row(CLAIM, population, "", found := CLAIM.judge(answer), found.outcome)
+        for population, answer in answers.items()
+    ]
+    return table(rows, ())
+
+
+def p_table(answers: Answers) -> str:
+    """Largest p of the measures in every layer under each null, and of networks shuffled alone."""
+
+    def cells(found: xr.Dataset) -> list[str]:
+        value = found.value.sel(state="trained", bound="estimate").values
+        draws = found.draws.sel(state="trained").transpose("null", "measure", "draw")
+        worst = [p_value(value, draws.sel(null=null).values).max() for null in CHANCE]
+        single = p_value(found.lone.values, found.lone_draws.values)  # (lone_measure, network)
+        networks = f"{int((single <= ALPHA).all(0).sum())} of {single.shape[1]}"
+        return [*map(number, worst), number(found.lone_p.max()), networks]
+
+    heading = ["p, all shuffled", "p, noise", "p, one shuffled", f"networks with p ≤ {ALPHA:g}"]
+    answers = {name: found.assign(lone_p=lone_p(found)) for name, found in answers.items()}
+    return _table(answers, heading, cells)
+
+
+def calibration_table(answers: Answers) -> str:
+    """Raw values beside calibrated ones."""
+    measures = ("geometry", "published", "left out")
+
+    def cells(found: xr.Dataset) -> list[str]:
+        raw = found.value.sel(state="trained")
+        kinds = [kind.sel(measure=m) for m in measures for kind in (raw, found.calibrated)]
+        return [interval_text(kind) for kind in kinds]
+
+    heading = [part for m in measures for part in (NAMES[m], "calibrated")]
+    answers = {n: found.assign(calibrated=calibrated_values(found)) for n, found in answers.items()}
+    return _table(answers, heading, cells)
+
+
+def ceiling_table(answers: Answers) -> str:
+    """Bounds of what can be predicted of a network: of its RSM, and of its activity."""
+
+    def cells(found: xr.Dataset) -> list[str]:
+        rsm, value = found.ceiling.sel(state="trained"), found.value.sel(state="trained")
+        parts = [number(part) for part in common_parts(found).values()]
+        return [
+            interval_text(rsm.sel(side="lower")),
+            interval_text(rsm.sel(side="upper")),
+            interval_text(value.sel(measure="left out")),
+            " / ".join(parts),
+            interval_text(value.sel(measure="corrected")),
+        ]
+
+    heading = [
+        "RSM: from the others",
+        "best for all",
+        "variance: from the others",
+        "s, from either bound",
+        "best for all",
+    ]
+    return _table(answers, heading, cells)
+
+
+def untrained_table(answers: Answers) -> str:
+    """Calibrated values before and after training, and what training adds to each network."""
+
+    def cells(found: xr.Dataset) -> list[str]:
+        pairs = [
+            (
+                found.before.sel(measure=m, bound="estimate"),
+                found.after.sel(measure=m, bound="estimate"),
+            )
+            for m in ("geometry", "left out")
+        ]
+        changes = [f"{number(before)} → {number(after)}" for before, after in pairs]
+        return [*changes, interval_text(found.gain)]
+
+    heading = [f"{NAMES[m]}, calibrated" for m in ("geometry", "left out")]
+    both = {
+        name: found.assign(
+            before=calibrated_values(found, "untrained"), after=calibrated_values(found)
+        )
+        for name, found in answers.items()
+    }
+    return _table(both, [*heading, "training adds, network by network"], cells)
+
+
+def classes_table(answers: Answers) -> str:
+    """Calibrated values beside those of networks that share the class of an image alone."""
+
+    def cells(found: xr.Dataset) -> list[str]:
+        row = []
+        for m in ("geometry", "left out"):
+            value = found.value.sel(state="trained", measure=m, bound="estimate")
+            draws = found.draws.sel(state="trained", null="classes", measure=m)
+            row += [
+                number(found.calibrated.sel(measure=m, bound="estimate"), 3),
+                number(found.classes.sel(measure=m), 3),
+                number(p_value(value.values, draws.values)),
+            ]
+        return row
+
+    heading = [
+        part
+        for m in ("geometry", "left out")
+        for part in (f"{NAMES[m]}, calibrated", "classes only", "p")
+    ]
+    both = {
+        name: found.assign(calibrated=calibrated_values(found), classes=classes_only(found))
+        for name, found in answers.items()
+    }
+    return _table(both, heading, cells)
