@@ -39,7 +39,7 @@ USES = ("sharing", "ceilings")
 
 MOST_UNITS = 256
 N_DRAWS = 19  # under each null: what lies above all of them has p = 1/20
-MOST_SIZES, MOST_SUBSETS = 6, 8  # of populations with fewer networks
+MOST_SIZES, MOST_SUBSETS = 6, 6  # of populations with fewer networks
 ALPHA = 0.05  # largest p that counts
 
 STATES = ("trained", "untrained")
