@@ -22,6 +22,12 @@ NAMES = {
 WIDTH = 0.02  # of an interval that is called narrow
 
 
+def ends(found: xr.Dataset) -> list[str]:
+    """All layers of a few, the first and the last of many."""
+    labels = found.layer.values.tolist()
+    return labels if len(labels) <= 3 else [labels[0], labels[-1]]
+
+
 def calibrated_values(found: xr.Dataset, state: str = "trained") -> xr.DataArray:
     """Measures on a scale from chance, 0, to exact rotations, 1: (layer, measure, bound)."""
     return _scaled(found, found.value.sel(state=state, drop=True), state)

@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from shared_geometry.beyond.chance import above_chance
+from shared_geometry.beyond.chance import ALPHA, CHANCE, above_chance, lone_p
 from shared_geometry.chance_reading import (
     NAMES,
     WIDTH,
@@ -12,6 +12,7 @@ from shared_geometry.chance_reading import (
     widths,
 )
 from shared_geometry.chance_tables import Answers
+from shared_geometry.statistics import p_value
 from shared_geometry.wording import number
 
 
@@ -55,19 +56,40 @@ def untrained_sentence(answers: Answers) -> str:
     return "\n".join(lines)
 
 
+def p_sentence(answers: Answers) -> str:
+    """The largest p-values under each null, and in how many networks that are shuffled alone."""
+    lines = []
+    for population, found in answers.items():
+        value = found.value.sel(state="trained", bound="estimate").transpose("layer", "measure")
+        draws = found.draws.sel(state="trained").transpose("null", "layer", "measure", "draw")
+        all_of_them, noise = (
+            number(p_value(value.values, draws.sel(null=null).values).max()) for null in CHANCE
+        )
+        single = p_value(found.lone.values, found.lone_draws.values)  # (layer, measure, network)
+        small = (single <= ALPHA).all((0, 1))
+        lines.append(
+            f"- *{population}*: with {found.sizes['draw']} draws p is at least "
+            f"{number(1 / (1 + found.sizes['draw']))}. The largest of all layers and measures is "
+            f"{all_of_them} with all networks' images shuffled, {noise} for noise, and "
+            f"{number(lone_p(found).max())} where one network at a time is shuffled; "
+            f"{int(small.sum())} of {len(small)} networks have p ≤ {ALPHA:g} in every layer."
+        )
+    return "\n".join(lines)
+
+
 def networks_sentence(answers: Answers, wanted: float = WIDTH) -> str:
     """How many networks give an interval of a stated width in every layer."""
     lines = []
     for population, found in answers.items():
-        n, parts = found.sizes["network"], []
-        for m in ("geometry", "left out"):
-            count = needed(found, m, wanted)
-            widest = number(widths(found, m).isel(size=-1).max(), 3)
-            how = "" if count <= n else f", more than the {n} there are"
-            parts.append(f"{count} for {NAMES[m]} (widest with all {n}: {widest}){how}")
+        n, counts, widest = found.sizes["network"], [], []
+        for measure in ("geometry", "left out"):
+            count = needed(found, measure, wanted)
+            counts.append(f"{count} networks{' (extrapolated)' * (count > n)} for {NAMES[measure]}")
+            widest.append(number(widths(found, measure).isel(size=-1).max(), 3))
         lines.append(
-            f"- *{population}*: an interval no wider than {wanted:g} in every layer takes "
-            f"{'; '.join(parts)}."
+            f"- *{population}*: for an interval no wider than {wanted:g} in every layer one needs "
+            f"{' and '.join(counts)}. The widest with all {n} networks are "
+            f"{' and '.join(widest)} wide."
         )
     return "\n".join(lines)
 

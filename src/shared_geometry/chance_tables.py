@@ -1,11 +1,17 @@
-"""Tables of the chapter on chance: a row a layer of every population."""
+"""Tables of the chapter on chance: a row a layer, of many layers the first and the last."""
 
 from collections.abc import Callable, Mapping
 
 import xarray as xr
 
-from shared_geometry.beyond.chance import ALPHA, CHANCE, CLAIM, lone_p
-from shared_geometry.chance_reading import NAMES, calibrated_values, classes_only, common_parts
+from shared_geometry.beyond.chance import CLAIM
+from shared_geometry.chance_reading import (
+    NAMES,
+    calibrated_values,
+    classes_only,
+    common_parts,
+    ends,
+)
 from shared_geometry.ledger import Row, table
 from shared_geometry.statistics import p_value
 from shared_geometry.wording import interval_text, layer_name, number
@@ -14,13 +20,13 @@ Answers = Mapping[str, xr.Dataset]  # population -> answer
 
 
 def _table(answers: Answers, heading: list[str], cells: Callable[[xr.Dataset], list[str]]) -> str:
-    """A row a layer of every population; where there is one population, it is not named."""
-    named = ["population"] * (len(answers) > 1)
-    heading = [*named, "layer", *heading]
-    lines = [f"| {' | '.join(heading)} |", "|:--" * len(heading) + "|"]
+    """A row a layer, under the name of its population where there are several."""
+    lines = [f"| layer | {' | '.join(heading)} |", "|:--" * (len(heading) + 1) + "|"]
     for population, found in answers.items():
-        for label in found.layer.values:
-            row = [population] * len(named) + [layer_name(label), *cells(found.sel(layer=label))]
+        if len(answers) > 1:
+            lines.append(f"| **{population}** |" + " |" * len(heading))
+        for label in ends(found):
+            row = [layer_name(label).replace(" ", "\u00a0"), *cells(found.sel(layer=label))]
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
 
@@ -34,34 +40,18 @@ def verdict(answers: Answers) -> str:
     return table(rows, ())
 
 
-def p_table(answers: Answers) -> str:
-    """Largest p of the measures in every layer under each null, and of networks shuffled alone."""
-
-    def cells(found: xr.Dataset) -> list[str]:
-        value = found.value.sel(state="trained", bound="estimate").values
-        draws = found.draws.sel(state="trained").transpose("null", "measure", "draw")
-        worst = [p_value(value, draws.sel(null=null).values).max() for null in CHANCE]
-        single = p_value(found.lone.values, found.lone_draws.values)  # (lone_measure, network)
-        networks = f"{int((single <= ALPHA).all(0).sum())} of {single.shape[1]}"
-        return [*map(number, worst), number(found.lone_p.max()), networks]
-
-    heading = ["p, all shuffled", "p, noise", "p, one shuffled", f"networks with p ≤ {ALPHA:g}"]
-    answers = {name: found.assign(lone_p=lone_p(found)) for name, found in answers.items()}
-    return _table(answers, heading, cells)
-
-
 def calibration_table(answers: Answers) -> str:
-    """Raw values beside calibrated ones."""
-    measures = ("geometry", "published", "left out")
+    """Raw values and, with intervals, calibrated ones."""
 
     def cells(found: xr.Dataset) -> list[str]:
-        raw = found.value.sel(state="trained")
-        kinds = [kind.sel(measure=m) for m in measures for kind in (raw, found.calibrated)]
-        return [interval_text(kind) for kind in kinds]
+        raw = found.value.sel(state="trained", bound="estimate")
+        return [
+            f"{number(raw.sel(measure=m))} → {interval_text(found.calibrated.sel(measure=m))}"
+            for m in NAMES
+        ]
 
-    heading = [part for m in measures for part in (NAMES[m], "calibrated")]
     answers = {n: found.assign(calibrated=calibrated_values(found)) for n, found in answers.items()}
-    return _table(answers, heading, cells)
+    return _table(answers, list(NAMES.values()), cells)
 
 
 def ceiling_table(answers: Answers) -> str:

@@ -9,6 +9,7 @@ from shared_geometry.beyond.chance import above_chance
 from shared_geometry.chance_reading import (
     NAMES,
     WIDTH,
+    ends,
     expected_by_size,
     needed,
     noise_by_size,
@@ -17,6 +18,7 @@ from shared_geometry.chance_reading import (
     under_nulls,
     widths,
 )
+from shared_geometry.figures import style
 from shared_geometry.figures.answers import curves
 from shared_geometry.wording import layer_name, number
 
@@ -29,6 +31,7 @@ _STANDS = {
     "shuffled": "images shuffled",
     "noise": "noise",
 }
+_EXPECTED = ", expected"
 _READ = {"corrected": "itself included", "left out": "others only", "s": "s, worked out"}
 
 
@@ -69,18 +72,21 @@ def noise(n_units: int = 40, n_images: int = 400, n_draws: int = 5, seed: int = 
         measured, exact = noise_by_size(n_units, n_images, n_units // part, n_draws, seed)
         gap = max(abs(measured[name].sel(bound="estimate") - exact[name]).max() for name in exact)
         furthest = max(furthest, float(gap))
-        named = {_READ[name]: values for name, values in measured.items()}
-        named |= {f"{_READ[name]}, expected": values for name, values in exact.items()}
+        named = {_READ[name] + _EXPECTED: values for name, values in exact.items()}
+        named |= {_READ[name]: values for name, values in measured.items()}
         shown[f"k = n / {part}" if part > 1 else "k = n"] = named
-    dotted = [f"{_READ[name]}, expected" for name in ("corrected", "left out")]
+    dotted = [_READ[name] + _EXPECTED for name in ("corrected", "left out")]
     title = f"Noise meets the expectation to within {number(furthest, 3)}"
-    return curves(shown, title, x="networks", y="variance explained", dotted=dotted)
+    figure = curves(shown, title, x="networks", y="variance explained", dotted=dotted)
+    return _expected_behind(figure)
 
 
-def _ends(found: xr.Dataset) -> list[str]:
-    """All layers of a few, the first and the last of many: a menu has little room."""
-    labels = list(found.layer.values)
-    return labels if len(labels) <= 3 else [labels[0], labels[-1]]
+def _expected_behind(figure: go.Figure) -> go.Figure:
+    """Expectations as grey dotted lines without markers, which the measured points stand on."""
+    for trace in figure.data:
+        if trace.name.endswith(_EXPECTED):
+            trace.update(mode="lines", line={"color": style.MUTED, "width": 3})
+    return figure
 
 
 def bias(answers: Answers) -> go.Figure:
@@ -95,13 +101,14 @@ def bias(answers: Answers) -> go.Figure:
         read, exact = readings_by_size(found), expected_by_size(found)
         s = read["s"].sel(bound="estimate")
         drift.append(float((s.max("size") - s.min("size")).max()))
-        for label in _ends(found):
-            named = {_READ[name]: values.sel(layer=label) for name, values in read.items()}
-            named |= {f"{_READ[n]}, expected": v.sel(layer=label) for n, v in exact.items()}
+        for label in ends(found):
+            named = {_READ[n] + _EXPECTED: v.sel(layer=label) for n, v in exact.items()}
+            named |= {_READ[n]: v.sel(layer=label) for n, v in read.items()}
             shown[f"{population}: {layer_name(label)}"] = named
-    dotted = [f"{_READ[name]}, expected" for name in ("corrected", "left out")]
+    dotted = [_READ[name] + _EXPECTED for name in ("corrected", "left out")]
     title = f"Two readings approach one s, which moves by {number(max(drift), 2)} at most"
-    return curves(shown, title, x="networks", y="variance explained", dotted=dotted, height=460)
+    figure = curves(shown, title, x="networks", y="variance explained", dotted=dotted, height=460)
+    return _expected_behind(figure)
 
 
 def precision(answers: Answers, wanted: float = WIDTH) -> go.Figure:
