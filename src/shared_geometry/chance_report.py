@@ -48,10 +48,12 @@ def untrained_sentence(answers: Answers) -> str:
             calibrated_values(found, state).sel(measure="left out", bound="estimate")
             for state in ("untrained", "trained")
         )
+        told = [f"adds in {more} of {n} layers"] + [f"takes away in {less}"] * (less > 0)
+        unclear = n - more - less
         lines.append(
             f"- *{population}*: before training two networks have {_percent(before)} of their "
-            f"activity in common, after it {_percent(after)}. Training adds in {more} of {n} "
-            f"layers and takes away in {less}; in {n - more - less} its effect cannot be told."
+            f"activity in common, after it {_percent(after)}. Training {' and '.join(told)}"
+            + (f"; in {unclear} its effect cannot be told." if unclear else ".")
         )
     return "\n".join(lines)
 

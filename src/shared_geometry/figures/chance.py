@@ -31,6 +31,7 @@ _STANDS = {
     "shuffled": "images shuffled",
     "noise": "noise",
 }
+_MENU = {"left out": "others only", "geometry": NAMES["geometry"], "published": "as published"}
 _EXPECTED = ", expected"
 _READ = {"corrected": "itself included", "left out": "others only", "s": "s, worked out"}
 
@@ -44,11 +45,11 @@ def levels(answers: Answers) -> go.Figure:
         Population -> answer of the study ``chance``.
     """
     shown = {}
-    for measure in ("left out", "geometry", "published"):
+    for measure in _MENU:
         for population, found in answers.items():
             rows = under_nulls(found, measure)
             named = {_STANDS[name]: rows[name] for name in _STANDS}
-            shown[f"{population}: {NAMES[measure]}"] = named
+            shown[f"{population}: {_MENU[measure]}"] = named
     free = [above_chance(found).all(["measure", "null"]).values for found in answers.values()]
     layers = sum(len(part) for part in free)
     title = f"In {sum(int(part.sum()) for part in free)} of {layers} layers more than chance"
@@ -127,7 +128,7 @@ def precision(answers: Answers, wanted: float = WIDTH) -> go.Figure:
             rows = {layer_name(label): width.sel(layer=label) for label in found.layer.values}
             if found.sizes["size"] > 1:  # there is one set of all networks
                 rows[apart] = spread(found, measure).max("layer").isel(size=slice(-1))
-            shown[f"{population}: {NAMES[measure]}"] = rows
+            shown[f"{population}: {_MENU[measure]}"] = rows
     counts = [needed(found, "left out", wanted) for found in answers.values()]
     low, high = min(counts), max(counts)
     count = f"{low}" if low == high else f"{low} to {high}"
