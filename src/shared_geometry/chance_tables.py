@@ -82,14 +82,11 @@ def untrained_table(answers: Answers) -> str:
     """Calibrated values before and after training, and what training adds to each network."""
 
     def cells(found: xr.Dataset) -> list[str]:
-        pairs = [
-            (
-                found.before.sel(measure=m, bound="estimate"),
-                found.after.sel(measure=m, bound="estimate"),
-            )
+        states = (found.before, found.after)
+        changes = [
+            " → ".join(number(state.sel(measure=m, bound="estimate"), 3) for state in states)
             for m in ("geometry", "left out")
         ]
-        changes = [f"{number(before)} → {number(after)}" for before, after in pairs]
         return [*changes, interval_text(found.gain)]
 
     heading = [f"{NAMES[m]}, calibrated" for m in ("geometry", "left out")]
