@@ -10,8 +10,18 @@ from shared_geometry.analysis import (
     stacked,
     variance_explained,
 )
+from shared_geometry.nulls import random_order, shuffled
 from shared_geometry.randomness import torch_generator
-from shared_geometry.rsa import compare_rsms, inter_rsms, lower_triangle, within_rsms
+from shared_geometry.rsa import (
+    compare_rsms,
+    correlation,
+    inter_rsms,
+    lower_triangle,
+    rsm,
+    within_rsms,
+)
+from shared_geometry.srm import SRM
+from shared_geometry.srm_score import explained_power, power
 
 N_PERMUTATIONS = 99
 
@@ -27,14 +37,8 @@ def shuffled_control(activity: Activity, settings: Settings) -> dict[str, torch.
     dict of str to Tensor
         ``control_geometry`` (space, bound) and ``control_variance`` (4, n_networks).
     """
-    n, _, m = activity.alignment.shape
-    orders = [
-        torch.randperm(m, generator=torch_generator(settings.seed, "shuffle", i)) for i in range(n)
-    ]
-    shuffled = torch.stack(
-        [x[:, order] for x, order in zip(activity.alignment, orders, strict=True)]
-    )
-    model = fit(shuffled, settings)
+    control = shuffled(activity, settings.seed)
+    model = fit(control.alignment, settings)
     x = activity.held_out - stacked(model.mean_)[..., None]
     shared = stacked(model.w_).mT @ x
     within = lower_triangle(within_rsms(x))
@@ -44,8 +48,50 @@ def shuffled_control(activity: Activity, settings: Settings) -> dict[str, torch.
     }
     return {
         "control_geometry": geometry(within, between, settings),
-        "control_variance": variance_explained(model, shuffled, activity.held_out),
+        "control_variance": variance_explained(model, *control[:2]),
     }
+
+
+def lone_shuffles(
+    activity: Activity, model: SRM, seed: int, n_draws: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How well the others predict each network, as it is and with its alignment images shuffled.
+
+    One network at a time: the others keep their bases, and what they share is as strong as ever.
+
+    Parameters
+    ----------
+    activity : Activity
+    model : SRM
+        Fitted on the alignment activity.
+    seed : int
+    n_draws : int
+
+    Returns
+    -------
+    value : Tensor of shape (2, n_networks), float64
+        Correlation of the network's RSM with that between it and the mean of the others, in the
+        shared space; variance explained, as ``left out`` of `variance_explained`.
+    draws : Tensor of shape (2, n_networks, n_draws), float64
+        The same with the images of that network in a random order.
+    """
+    fitted = stacked(model.transform(list(activity.alignment)))
+    unseen = stacked(model.transform(list(activity.held_out)))
+    sums, n, found = (fitted.sum(0), unseen.sum(0)), len(fitted), []
+    for i, x in enumerate(activity.alignment):
+        others, target = ((s - z[i]) / (n - 1) for s, z in zip(sums, (fitted, unseen), strict=True))
+        y = activity.held_out[i] - model.mean_[i][:, None]
+        own, columns = lower_triangle(rsm(y)), x.shape[1]
+        orders = [random_order(columns, seed, "lone", i, draw) for draw in range(n_draws)]
+        row = []
+        for order in (torch.arange(columns), *orders):
+            projected = model.transform_network(x[:, order], shared=others).mT @ y
+            share = explained_power(projected, target) / power(y)
+            geometry = correlation(own, lower_triangle(rsm(projected, target)))
+            row.append((geometry.item(), share.item()))
+        found.append(row)
+    both = torch.tensor(found, dtype=torch.float64).permute(2, 0, 1)
+    return both[..., 0], both[..., 1:]
 
 
 def permuted_units(

@@ -16,6 +16,7 @@ _ANALYSIS = (
     "rsa",
     "statistics",
     "analysis",
+    "nulls",
     "controls",
     "steps",
     "results",

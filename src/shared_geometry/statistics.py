@@ -1,10 +1,11 @@
-"""How sure we are: bootstrap over networks, the one thing that an experiment samples."""
+"""How sure we are: bootstrap over networks, the one thing that an experiment samples; p-values."""
 
+import math
 from typing import NamedTuple
 
 import torch
 
-from shared_geometry.arrays import Array, as_tensor
+from shared_geometry.arrays import Array, as_tensor, like
 from shared_geometry.errors import InputError
 from shared_geometry.randomness import torch_generator
 
@@ -138,3 +139,51 @@ def bootstrap_correlation_of_means(
 
 def _form(u: torch.Tensor, gram: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     return torch.einsum("ri,ij,rj->r", u, gram, v)
+
+
+def p_value(value: Array, draws: Array) -> Array:
+    """Part of the draws under a null that are as high as the value, which counts as one of them.
+
+    Where the value is itself such a draw, the chance of p or less is p at most, and p is uniform on
+    1/(D + 1), 2/(D + 1), ..., 1 if no two draws are equal (Phipson and Smyth 2010).
+
+    Parameters
+    ----------
+    value : array of shape (...)
+    draws : array of shape (..., D)
+
+    Returns
+    -------
+    array of shape (...)
+        Never 0: at least 1/(D + 1).
+    """
+    v, d = as_tensor(value), as_tensor(draws)
+    if d.dim() != v.dim() + 1 or d.shape[:-1] != v.shape or d.shape[-1] < 1:
+        raise InputError(
+            f"a value of shape {tuple(v.shape)} and draws of shape {tuple(d.shape)}: expected one "
+            "more axis of draws, at least one long"
+        )
+    return like((1 + (d >= v[..., None]).sum(-1)).double() / (1 + d.shape[-1]), value)
+
+
+def networks_needed(width: float, n_networks: int, wanted: float) -> int:
+    """Networks that would give an interval no wider than ``wanted``.
+
+    Parameters
+    ----------
+    width : float
+        Of the interval from ``n_networks``; it shrinks as one over the root of their number.
+    n_networks : int
+    wanted : float
+
+    Returns
+    -------
+    int
+        At least 2.
+    """
+    if width < 0 or n_networks < 2 or wanted <= 0:
+        raise InputError(
+            f"width={width}, n_networks={n_networks}, wanted={wanted}: expected a width that is "
+            "not negative, 2 networks or more, and a wanted width above 0"
+        )
+    return max(2, math.ceil(n_networks * (width / wanted) ** 2 - 1e-9))
