@@ -10,12 +10,14 @@ from shared_geometry.figures.experiment import (
 )
 from shared_geometry.figures.explorer import rsm_explorer
 from shared_geometry.figures.grid import rsm_grid
+from shared_geometry.figures.measures import agreement_map, measures_by_layer
 from shared_geometry.figures.patterns import class_patterns
 from shared_geometry.figures.rsm import rsm_panels
 from shared_geometry.figures.simulation import causes, figure_2, noise_curve, simulated_rsms
 from shared_geometry.figures.solver import convergence, growth
 
 __all__ = [
+    "agreement_map",
     "causes",
     "class_patterns",
     "consistency_by_layer",
@@ -24,6 +26,7 @@ __all__ = [
     "figure_2",
     "geometry_over_training",
     "growth",
+    "measures_by_layer",
     "noise_curve",
     "rsm_explorer",
     "rsm_grid",
