@@ -48,14 +48,14 @@ def identity_table(rows: Sequence[Identity]) -> str:
     ArithmeticError
         Names the identity.
     """
-    lines = ["| identity | holds where | off by | but where | off by |", "|:--|:--|--:|:--|--:|"]
+    lines = ["| identity | off by | condition dropped | off by |", "|:--|--:|:--|--:|"]
     for row in rows:
         if not row.error <= TOLERANCE or not row.then >= DROPPED:
             raise ArithmeticError(
                 f"not as stated: {row.statement} (off by {row.error:g}; where {row.dropped}, by "
                 f"{row.then:g})"
             )
-        off = power_of_ten(row.error) if row.error else "0"
-        cells = (row.statement, row.condition, off, row.dropped)
-        lines.append(f"| {' | '.join(cells)} | {number(row.then, 3)} |")
+        error = power_of_ten(row.error) if row.error else "0"
+        what = f"{row.statement}, if {row.condition}"
+        lines.append(f"| {what} | {error} | {row.dropped} | {number(row.then, 3)} |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What the study of other measures found: values over chance, titles, sentences, alternatives."""
+"""What the study of other measures found, in titles, sentences and text alternatives."""
 
 from collections.abc import Mapping
 
@@ -7,56 +7,13 @@ import xarray as xr
 
 from shared_geometry.beyond.measures import others
 from shared_geometry.comparison import PAPERS
-from shared_geometry.orders import ALONG, agreement
+from shared_geometry.measures_values import chance, class_share, is_related, over_chance
+from shared_geometry.orders import ALONG
 from shared_geometry.report import study_line
 from shared_geometry.rules import HIGH
 from shared_geometry.wording import in_a_sentence, number
 
 Answers = Mapping[str, xr.Dataset]  # by population
-
-
-def chance(found: xr.Dataset) -> xr.DataArray:
-    """Each measure of unrelated networks, mean over pairs: (layer, measure)."""
-    return found.control.sel(condition="unrelated", drop=True).mean("pair")
-
-
-def as_measured(found: xr.Dataset) -> xr.DataArray:
-    """Every measure at the end of training, beside that of unrelated networks.
-
-    Returns
-    -------
-    DataArray of dimensions layer, measure, bound
-        ``bound`` is estimate, low, high, unrelated.
-    """
-    return xr.concat([found.value, chance(found).expand_dims(bound=["unrelated"])], "bound")
-
-
-def over_chance(found: xr.Dataset) -> xr.DataArray:
-    r"""Every measure on one scale: 0 for unrelated networks, 1 for equal ones.
-
-    .. math:: (v - v_0) / (1 - v_0), with :math:`v_0` the value of unrelated networks.
-
-    Returns
-    -------
-    DataArray of dimensions layer, measure, bound
-        ``bound`` is estimate, low, high, and "classes shared": pairs that share the classes alone.
-    """
-    floor = chance(found)
-    classes = found.control.sel(condition="classes shared", drop=True).mean("pair")
-    values = xr.concat([found.value, classes.expand_dims(bound=["classes shared"])], "bound")
-    return (values - floor) / (1 - floor)
-
-
-def class_share(found: xr.Dataset) -> xr.DataArray:
-    """Part of a measure's lead over chance that sharing classes gives, all layers: (measure,)."""
-    totals = over_chance(found).sum("layer")
-    return totals.sel(bound="classes shared", drop=True) / totals.sel(bound="estimate", drop=True)
-
-
-def is_related(found: xr.Dataset) -> xr.DataArray:
-    """Where the interval of a measure lies above all unrelated pairs: (layer, measure)."""
-    highest = found.control.sel(condition="unrelated", drop=True).max("pair")
-    return found.value.sel(bound="low", drop=True) > highest
 
 
 def count(part: int, whole: int, what: str) -> str:
@@ -106,26 +63,42 @@ def agreement_title(answers: Answers) -> str:
     parts = []
     for along in ALONG[:2]:
         ranks = np.concatenate([others(found, along).values for found in answers.values()])
-        parts.append(f"{along} in {count(int((ranks >= HIGH).sum()), ranks.size, 'cases')}")
-    return f"Other measures order {' and '.join(parts)} as corr(wRSM, iRSM) does"
+        parts.append(count(int((ranks >= HIGH).sum()), ranks.size, "cases"))
+    return f"Layers are ordered as by {PAPERS[0]} in {parts[0]}, checkpoints in {parts[1]}"
 
 
-def order_sentence(found: xr.Dataset) -> str:
-    """Which measures order layers as the paper's does, and which checkpoints."""
+def order_sentence(found: xr.Dataset, name: str) -> str:
+    """Which measures order layers as the paper's does, and which checkpoints, in a population."""
     parts = []
     for along, fixed in (("layers", "checkpoint"), ("checkpoints", "layer")):
         ranks = others(found, along)
         low, high = ranks.isel(measure=0), ranks.isel(measure=-1)
         parts.append(
-            f"over pairs of {along} at the same {fixed}, {HIGH:g} is reached by "
+            f"over pairs of {along} in the same {fixed}, {HIGH:g} is reached by "
             f"{count(int((ranks >= HIGH).sum()), ranks.size, 'other measures')} (lowest: "
             f"{low.measure.item()} {number(low)}; highest: {high.measure.item()} {number(high)})"
         )
-    own = agreement(found.course).sel(along="layers", measure=PAPERS[1], other=PAPERS[0])
     return (
-        f"{found.attrs['title']}, {found.sizes['layer']} layers at {found.sizes['checkpoint']} "
-        f"checkpoints. Kendall's rank correlation with {PAPERS[0]}: {'; '.join(parts)}. The "
-        f"paper's own second measure, the variance explained, has {number(own)} over layers."
+        f"{name}, {found.sizes['layer']} layers at {found.sizes['checkpoint']} checkpoints: "
+        f"{'; '.join(parts)}."
+    )
+
+
+def order_sentences(answers: Answers) -> str:
+    """`order_sentence` of every population."""
+    return "\n\n".join(order_sentence(found, name) for name, found in answers.items())
+
+
+def rise_sentence(answers: Answers) -> str:
+    """In how many cases training makes networks more alike."""
+    gains = []
+    for found in answers.values():
+        course = found.course.mean("pair")
+        gains.append((course.isel(checkpoint=-1) - course.isel(checkpoint=0)).values.ravel())
+    rising = np.concatenate(gains) > 0
+    return (
+        "From the first checkpoint to the last, networks become more alike in "
+        f"{count(int(rising.sum()), rising.size, 'cases')}, a case being a measure in a layer."
     )
 
 
@@ -160,7 +133,7 @@ def summary(answers: Answers) -> str:
     )
     over = "one population" if len(answers) == 1 else f"{len(answers)} populations"
     return (
-        f"In short, over {over}: the networks are more alike than chance in "
+        f"In short, over {over}: networks are more alike than chance in "
         f"{count(int(related.sum()), related.size, 'cases')}, a case being a measure in a layer. "
         f"With the paper's first measure the other ones agree {_agree(checkpoints)} on the order "
         f"of checkpoints in training, and {_agree(layers)} on the order of layers."
@@ -189,7 +162,7 @@ def classes_sentence(answers: Answers) -> str:
 
 def agreement_alt(found: xr.Dataset) -> str:
     """Text alternative of the map of agreement."""
-    return "Heatmap of rank correlations, measures by measures. " + order_sentence(found)
+    return "Heatmap, measures by measures. " + order_sentence(found, found.attrs["title"])
 
 
 def same_images_sentence(found: xr.Dataset) -> str:

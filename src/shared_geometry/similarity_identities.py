@@ -40,9 +40,9 @@ def nearest_rotation(generator: torch.Generator) -> Identity:
     u, _, vt = torch.linalg.svd(x @ y.T)
     proper = torch.cat([u[:, :-1], -u[:, -1:]], 1) @ vt
     return Identity(
-        r"Procrustes distance: $\min_Q \lVert X - QY \rVert^2 = \lVert X \rVert^2 + "
-        r"\lVert Y \rVert^2 - 2 \lVert XY^\top \rVert_*$",
-        "Q is any orthogonal matrix",
+        r"Procrustes distance: $\min_Q \lVert X - QY \rVert^2$ is "
+        r"$\lVert X \rVert^2 + \lVert Y \rVert^2 - 2 \lVert XY^\top \rVert_*$",
+        "Q may be any orthogonal matrix",
         off(procrustes_distance(moments(x, y)) ** 2, square),
         "Q must not reflect",
         off((x - proper @ y).square().sum(), square),
@@ -63,10 +63,10 @@ def bures(generator: torch.Generator) -> Identity:
 
     angle = _nuclear(x, y) / (x.norm() * y.norm())
     return Identity(
-        r"Procrustes and Bures: $\cos\theta = \lVert XY^\top \rVert_* / "
-        r"\lVert X \rVert \lVert Y \rVert = \operatorname{tr} (K^{1/2} L K^{1/2})^{1/2} / "
+        "Procrustes and Bures: the cosine after the best rotation is "
+        r"$\operatorname{tr} (K^{1/2} L K^{1/2})^{1/2} / "
         r"\sqrt{\operatorname{tr} K \operatorname{tr} L}$",
-        r"RSMs are inner products, $K = X^\top X$, $L = Y^\top Y$",
+        r"RSMs are inner products, $K = X^\top X$ and $L = Y^\top Y$",
         off(fidelity(x.T @ x, y.T @ y), angle),
         "they are correlations",
         off(fidelity(rsm(x), rsm(y)), angle),
@@ -82,8 +82,8 @@ def cka_is_a_cosine(generator: torch.Generator) -> Identity:
     x, y = related(generator)
     h = torch.eye(x.shape[1], dtype=x.dtype) - 1 / x.shape[1]
     return Identity(
-        r"CKA = RV: the cosine of $HKH$ and $HLH$, $H = I - \mathbf{1}\mathbf{1}^\top / M$",
-        "the RSMs are centred",
+        r"CKA is the RV coefficient, the cosine of $HKH$ and $HLH$",
+        r"RSMs are centred, $H = I - \mathbf{1}\mathbf{1}^\top / M$",
         off(linear_cka(moments(x, y)), _cosine(h @ x.T @ x @ h, h @ y.T @ y @ h)),
         "they are not",
         off(linear_cka(moments(x, y)), _cosine(x.T @ x, y.T @ y)),
@@ -97,8 +97,8 @@ def cka_is_rsa(generator: torch.Generator) -> Identity:
     cells = torch.corrcoef(torch.stack([g.flatten() for g in grams]))[0, 1]
     off_diagonal = consistency(torch.stack([lower_triangle(z.T @ z) for z in (x, y)]))[0, 1]
     return Identity(
-        "CKA = RSA with Pearson's coefficient",
-        "over all cells of centred inner-product RSMs",
+        "CKA is RSA with Pearson's coefficient",
+        "it is taken over all cells of centred inner products",
         off(cells, linear_cka(moments(x, y))),
         "below the diagonal, not centred",
         off(off_diagonal, linear_cka(moments(x, y))),
@@ -112,8 +112,8 @@ def cca_is_whitened_cka(generator: torch.Generator) -> Identity:
     tx, ty = whitening(m.xx)[0], whitening(m.yy)[0]
     mean_square = canonical(m.xy, tx, ty).correlation.square().mean()
     return Identity(
-        r"CCA = CKA of whitened activity: both are $\frac1r \sum_j \rho_j^2$",
-        "both have r dimensions, of equal variance",
+        r"CCA is CKA of whitened activity: both are $\frac1r \sum_j \rho_j^2$",
+        "all r dimensions of both have equal variance",
         off(linear_cka(moments(tx.T @ x, ty.T @ y)), mean_square),
         "activity as it is",
         off(linear_cka(m), mean_square),
@@ -130,8 +130,8 @@ def prediction_is_an_angle(generator: torch.Generator) -> Identity:
     residual = (x - q @ y).square().sum()
     larger = explained(q, moments(x, 2 * y))
     return Identity(
-        r"Variance that one network explains of another: $1 - \lVert X - QY \rVert^2 / "
-        r"\lVert X \rVert^2 = 2 \cos\theta - 1$, on any images",
+        r"Variance explained by the other network: $1 - \lVert X - QY \rVert^2 / "
+        r"\lVert X \rVert^2$ is $2 \cos\theta - 1$, on any images",
         r"$\lVert X \rVert = \lVert Y \rVert$",
         max(off(1 - residual, 2 * angle - 1), off(explained(q, moments(x, y)), 2 * angle - 1)),
         r"$\lVert Y \rVert = 2 \lVert X \rVert$",
@@ -146,9 +146,9 @@ def correlations_are_products(generator: torch.Generator) -> Identity:
     scaled = x / x.square().mean(0).sqrt()
     return Identity(
         r"RSM of correlations: $\mathrm{RSM}(X) = X^\top X / n$",
-        "each image is standardised over units",
+        "each image has mean 0 and variance 1 over units",
         off(z.T @ z / len(z), rsm(z)),
-        "it has variance 1 about 0, not about its mean",
+        "its variance about 0 is 1",
         off(scaled.T @ scaled / len(x), rsm(x)),
     )
 
@@ -182,7 +182,7 @@ def matching_is_soft_matching(generator: torch.Generator) -> Identity:
 
     return Identity(
         r"Soft matching: $n \, d^2 = \min_\Pi \lVert X - \Pi Y \rVert^2$ over permutations",
-        "equal numbers of units",
+        "units are equal in number",
         off(soft_matching_distance(moments(x, y)) ** 2, best(x, y)),
         "a unit of X is missing",
         off(soft_matching_distance(moments(x[1:], y)) ** 2, best(x[1:], y)),

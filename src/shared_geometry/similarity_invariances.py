@@ -61,11 +61,9 @@ def invariance_table(moved: Moved) -> str:
     """A row a measure, a column a change: what it moved by, or that it did not; and how still."""
     lines = ["| measure | " + " | ".join(moved.by) + " |", "|:--|" + ":--|" * len(moved.by)]
     for name in moved.value:
-        cells = [
-            "same" if by[name] < SEEN else f"moves by {number(by[name], 3)}"
-            for by in moved.by.values()
-        ]
+        cells = ["same" if by[name] < SEEN else number(by[name], 3) for by in moved.by.values()]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     still = max(v for by in moved.by.values() for v in by.values() if v < SEEN)
-    kept = f"*Same*: moved by at most {power_of_ten(still)}." if still else "*Same*: not moved."
+    limit = power_of_ten(still) if still else "0"
+    kept = f"How far each measure moves; *same*: by at most {limit}."
     return "\n".join([*lines, "", kept])

@@ -1,6 +1,6 @@
 """Figures of the chapter on other measures: every measure by layer, and which agree with which."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -99,9 +99,15 @@ def measures_by_layer(
         showgrid=False,
     )
     figure.update_layout(shapes=_stripes(len(names)))
-    if len(answers) > 1:
-        figure.update_layout(updatemenus=[menu(answers, owners)])
-    return style.finish(figure, title, height=150 + _ROW * len(names))
+    narrow = _menu(figure, answers, owners) if len(answers) > 1 else {}
+    return style.finish(figure, title, height=150 + _ROW * len(names), narrow=narrow)
+
+
+def _menu(figure: go.Figure, choices: Mapping, owners: Sequence[str | None]) -> dict:
+    """Set a menu above the names of the rows; what changes on a narrow screen."""
+    wide = {**menu(choices, owners), "x": -0.24}
+    figure.update_layout(updatemenus=[wide])
+    return {"updatemenus": [{**wide, "x": -0.5}]}
 
 
 def _stripes(n: int) -> list[dict]:
@@ -143,9 +149,10 @@ def agreement_map(answers: Mapping[str, xr.DataArray], title: str) -> go.Figure:
             visible=place == 0,
             hovertemplate="%{y}<br>%{x}<br>rank correlation %{z:.2f}<extra></extra>",
         )
-    figure.update_layout(coloraxis=colour_axis((-1.0, 1.0)), updatemenus=[menu(views, list(views))])
+    figure.update_layout(coloraxis=colour_axis((-1.0, 1.0)))
+    narrow = _menu(figure, views, list(views))
     figure.update_xaxes(type="category", tickangle=-60, showgrid=False, constrain="domain")
     figure.update_yaxes(
         type="category", autorange="reversed", showgrid=False, scaleanchor="x", constrain="domain"
     )
-    return style.finish(figure, title, height=680, narrow={"height": 520})
+    return style.finish(figure, title, height=680, narrow={"height": 520, **narrow})

@@ -1,0 +1,690 @@
+import math
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import linalg, optimize, spatial, stats
+from sklearn.cross_decomposition import CCA
+from sklearn.neighbors import NearestNeighbors
+
+from shared_geometry import (
+    comparison,
+    figures,
+    measures_report,
+    measures_tables,
+    measures_values,
+    orders,
+)
+from shared_geometry import comparison_controls as controls
+from shared_geometry.analysis import Activity
+from shared_geometry.beyond import measures
+from shared_geometry.comparison import FITTED, MEASURES, PAPERS, compare, network, of_maps
+from shared_geometry.config import Config
+from shared_geometry.errors import InputError
+from shared_geometry.identities import Identity, identity_table, related
+from shared_geometry.provenance import source_digest
+from shared_geometry.rsa import compare_rsms, inter_rsms, rsm, within_rsms
+from shared_geometry.rules import FAILS, HOLDS, IN_PART
+from shared_geometry.similarity import debiased_cka, linear_cka, moments, mutual_neighbours
+from shared_geometry.similarity_cca import (
+    canonical,
+    correlations,
+    leading,
+    pwcca,
+    svcca,
+    whitening,
+)
+from shared_geometry.similarity_identities import ALL, identities
+from shared_geometry.similarity_invariances import SEEN, invariance_table, invariances
+from shared_geometry.similarity_shape import (
+    angular_distance,
+    matching_similarity,
+    pair_geometry,
+    permutation,
+    procrustes_distance,
+    rotation,
+    shape_similarity,
+    soft_matching_distance,
+    transport,
+)
+from shared_geometry.srm import SRM
+from shared_geometry.studies import load_study, study
+from shared_geometry.toys import rotations
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=generator(seed), dtype=torch.float64)
+
+
+@pytest.fixture
+def pair():
+    return related(generator(), units=8, images=60)
+
+
+def centred(x):
+    return x - x.mean(1, keepdim=True)
+
+
+OF_MOMENTS = (linear_cka, debiased_cka, svcca, pwcca, shape_similarity, matching_similarity)
+
+
+@pytest.mark.parametrize("measure", OF_MOMENTS)
+def test_equal_networks_get_one_and_the_order_of_two_networks_does_not_matter(measure, pair):
+    x, y = pair
+    assert measure(moments(x, x)) == pytest.approx(1)
+    assert measure(moments(x, y)) == pytest.approx(measure(moments(y, x)))
+    assert 0 < measure(moments(x, y)) < 0.99
+
+
+@pytest.mark.parametrize("measure", OF_MOMENTS)
+def test_a_silent_network_is_like_nothing(measure, pair):
+    assert measure(moments(pair[0], torch.ones_like(pair[1]))) == 0
+
+
+def test_numpy_and_single_precision_give_the_same_numbers(pair):
+    x, y = (a.numpy() for a in pair)
+    expected = linear_cka(moments(*pair))
+    assert linear_cka(moments(x, y)) == expected
+    assert linear_cka(moments(x.astype("f4"), y.astype("f4"))) == pytest.approx(expected, abs=1e-6)
+
+
+# CKA: explicit Gram matrices, and what chance makes of it.
+
+
+def unbiased_hsic(k, l):  # noqa: E741
+    """The estimator of Song et al. written with Gram matrices, without centring them."""
+    m = len(k)
+    k, l = k - np.diag(np.diag(k)), l - np.diag(np.diag(l))  # noqa: E741
+    one = np.ones(m)
+    parts = np.trace(k @ l) + one @ k @ one * (one @ l @ one) / ((m - 1) * (m - 2))
+    return (parts - 2 / (m - 2) * one @ k @ l @ one) / (m * (m - 3))
+
+
+def test_debiased_cka_is_that_of_gram_matrices(pair):
+    k, l = ((a.T @ a).numpy() for a in pair)  # noqa: E741
+    expected = unbiased_hsic(k, l) / math.sqrt(unbiased_hsic(k, k) * unbiased_hsic(l, l))
+    assert debiased_cka(moments(*pair)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_chance_lifts_cka_by_as_much_as_theory_says_and_debiased_cka_not():
+    units, images = 50, 100
+    draws = [moments(normal(units, images, seed=s), normal(units, images, seed=s + 100))
+             for s in range(20)]  # fmt: skip
+    assert np.mean([linear_cka(m) for m in draws]) == pytest.approx(
+        units / (units + images), abs=0.01
+    )
+    assert abs(np.mean([debiased_cka(m) for m in draws])) < 0.01
+
+
+# Canonical correlations: scikit-learn, and angles between subspaces.
+
+
+def test_canonical_correlations_are_cosines_of_principal_angles(pair):
+    m = moments(*pair)
+    found = canonical(m.xy, whitening(m.xx)[0], whitening(m.yy)[0]).correlation
+    angles = linalg.subspace_angles(*(centred(a).numpy().T for a in pair))
+    np.testing.assert_allclose(found, np.cos(angles)[::-1], atol=1e-12)
+
+
+def test_directions_and_held_out_correlations_are_those_of_scikit_learn(pair):
+    x, y = pair
+    new_x, new_y = x + normal(*x.shape, seed=5), y + normal(*y.shape, seed=6)
+    oracle = CCA(3, tol=1e-13, max_iter=20_000).fit(x.T.numpy(), y.T.numpy())
+    expected = [np.corrcoef(a, b)[0, 1] for a, b in zip(
+        *(z.T for z in oracle.transform(new_x.T.numpy(), new_y.T.numpy())), strict=True
+    )]  # fmt: skip
+    m = moments(x, y)
+    found = canonical(m.xy, whitening(m.xx)[0], whitening(m.yy)[0])
+    np.testing.assert_allclose(correlations(found, moments(new_x, new_y))[:3], expected, atol=1e-5)
+    np.testing.assert_allclose(correlations(found, m), found.correlation, atol=1e-12)
+
+
+def test_svcca_is_cca_of_the_principal_components_that_hold_the_variance(pair):
+    components = []
+    for x in pair:
+        _, s, vt = np.linalg.svd(centred(x).numpy(), full_matrices=False)
+        kept = np.searchsorted(np.cumsum(s**2) / np.sum(s**2), 0.9) + 1
+        assert kept < len(s)
+        components.append((s[:kept, None] * vt[:kept]).T)
+    expected = np.cos(linalg.subspace_angles(*components))
+    assert svcca(moments(*pair), keep=0.9) == pytest.approx(expected.mean())
+
+
+def test_pwcca_weighs_directions_by_the_activity_of_units_along_them(pair):
+    both = []
+    for x, y in (pair, pair[::-1]):
+        a, b = (np.linalg.svd(centred(z).numpy(), full_matrices=False)[2] for z in (x, y))
+        u, rho, _ = np.linalg.svd(a @ b.T)
+        weights = np.abs(centred(x).numpy() @ (u.T @ a).T).sum(0)
+        both.append(np.sum(weights * rho) / weights.sum())
+    assert pwcca(moments(*pair)) == pytest.approx(np.mean(both))
+
+
+def test_directions_without_variance_are_left_out(pair):
+    x, y = pair
+    more = torch.cat([x, x[:2] + x[2:4], torch.ones(1, 60, dtype=x.dtype)])
+    assert whitening(moments(more, y).xx)[0].shape == (11, 8)
+    assert svcca(moments(more, y), keep=1.0) == pytest.approx(svcca(moments(x, y), keep=1.0))
+
+
+def test_axes_are_counted_until_they_hold_the_variance():
+    variance = torch.tensor([6.0, 3.0, 1.0]).double()
+    assert [leading(variance, keep) for keep in (0.5, 0.6, 0.61, 0.9, 0.95, 1.0)] == [
+        1,
+        1,
+        2,
+        2,
+        3,
+        3,
+    ]
+
+
+# Shapes: SciPy's Procrustes and linear programmes.
+
+
+def test_the_rotation_and_its_distance_are_those_of_scipy(pair):
+    x, y = (centred(a).numpy() for a in pair)
+    q, nuclear = linalg.orthogonal_procrustes(y.T, x.T)  # y.T @ q ~ x.T
+    m = moments(*pair)
+    np.testing.assert_allclose(rotation(m.xy), q.T, atol=1e-10)
+    assert procrustes_distance(m) == pytest.approx(np.linalg.norm(x - q.T @ y))
+    assert shape_similarity(m) == pytest.approx(nuclear / np.linalg.norm(x) / np.linalg.norm(y))
+    standard = spatial.procrustes(x.T, y.T)[2]  # SciPy's own distance, of scaled shapes
+    assert standard == pytest.approx(math.sin(angular_distance(m)) ** 2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31))
+def test_the_distances_are_metrics(seed):
+    draws = [
+        torch.randn(4, 12, generator=generator(seed + i), dtype=torch.float64) for i in range(3)
+    ]
+    for distance in (angular_distance, procrustes_distance, soft_matching_distance):
+        ab, bc, ac = (distance(moments(draws[i], draws[j])) for i, j in ((0, 1), (1, 2), (0, 2)))
+        assert ac <= ab + bc + 1e-9
+        assert distance(moments(draws[0], draws[0])) < 1e-6
+
+
+def test_a_rotated_network_is_at_no_distance_and_so_is_one_with_silent_units(pair):
+    x, _ = pair
+    turned = rotations(1, len(x), generator(1))[0] @ x
+    assert procrustes_distance(moments(x, turned)) < 1e-5
+    assert matching_similarity(moments(x, turned)) < 0.9
+    larger = torch.cat([turned, torch.zeros(3, x.shape[1], dtype=x.dtype)])
+    for one, two in ((x, larger), (larger, x)):
+        assert shape_similarity(moments(one, two)) == pytest.approx(1)
+
+
+def test_the_permutation_is_the_best_of_all():
+    x, y = related(generator(3), units=6, images=20)
+    m = moments(x, y)
+    best = max(permutations(range(6)), key=lambda p: float(m.xy[range(6), p].sum()))
+    found = permutation(m.xy)
+    np.testing.assert_array_equal(found, torch.eye(6, dtype=torch.float64)[list(best)])
+    shuffled = x[list(best)]
+    assert matching_similarity(moments(x, shuffled)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("n_x", "n_y"), [(4, 4), (4, 6), (5, 3)])
+def test_soft_matching_is_the_optimum_of_the_linear_programme(n_x, n_y):
+    x, y = normal(n_x, 15, seed=1), normal(n_y, 15, seed=2)
+    cost = torch.cdist(centred(x), centred(y)).square().numpy()
+    sums = [np.kron(np.eye(n_x), np.ones(n_y)), np.kron(np.ones(n_x), np.eye(n_y))]
+    sides = np.concatenate([np.full(n_x, 1 / n_x), np.full(n_y, 1 / n_y)])
+    optimum = optimize.linprog(cost.ravel(), A_eq=np.vstack(sums), b_eq=sides).fun
+    m = moments(x, y)
+    assert soft_matching_distance(m) ** 2 == pytest.approx(optimum)
+    p = transport(m.xy)
+    np.testing.assert_allclose(p.sum(1), 1 / n_x)
+    np.testing.assert_allclose(p.sum(0), 1 / n_y)
+
+
+def test_a_larger_class_of_maps_does_no_worse_on_the_images_of_the_fit():
+    for seed in range(5):
+        m = moments(*related(generator(seed)))
+        assert matching_similarity(m) <= shape_similarity(m) + 1e-12
+
+
+def test_two_networks_are_a_population_of_two(pair):
+    x, y = (centred(a) for a in pair)
+    model = SRM().fit([x, y])
+    shared = torch.stack([w.T @ a for w, a in zip(model.w_, (x, y), strict=True)])
+    expected = compare_rsms(within_rsms(torch.stack([x, y])).mean(0), inter_rsms(shared).mean(0))
+    assert pair_geometry(x, y, rotation(x @ y.T)) == pytest.approx(expected, abs=1e-9)
+
+
+# Neighbours.
+
+
+def test_neighbours_are_those_of_scikit_learn():
+    x, y = normal(5, 40, seed=1), normal(7, 40, seed=2)
+    sets = [
+        NearestNeighbors(n_neighbors=6, metric="cosine").fit(z.T).kneighbors(return_distance=False)
+        for z in (x, y)
+    ]
+    expected = np.mean([len(set(a) & set(b)) / 6 for a, b in zip(*sets, strict=True)])
+    cosines = [rsm(z, centre=False) for z in (x, y)]
+    assert mutual_neighbours(*cosines, k=6) == pytest.approx(expected)
+    assert mutual_neighbours(*cosines, k=39) == 1
+
+
+def test_unrelated_networks_agree_on_as_many_neighbours_as_chance_says():
+    draws = [
+        mutual_neighbours(rsm(normal(9, 60, seed=s)), rsm(normal(9, 60, seed=s + 50)), 10)
+        for s in range(30)
+    ]
+    assert np.mean(draws) == pytest.approx(10 / 59, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: moments(normal(3, 9), normal(3, 8)), "9 images and the other 8"),
+        (lambda: moments(normal(3, 9) / 0, normal(3, 9)), "NaN or infinite"),
+        (lambda: moments(normal(3), normal(3)), r"shape \(3,\)"),
+        (lambda: debiased_cka(moments(normal(3, 3), normal(3, 3))), "3 images are too few"),
+        (lambda: svcca(moments(normal(3, 9), normal(3, 9)), keep=0), "keep=0"),
+        (lambda: permutation(normal(3, 4)), "3 and 4 units have no permutation"),
+        (lambda: transport(normal(97, 101)), "9797 copies"),
+        (lambda: mutual_neighbours(normal(4, 4), normal(4, 4), 4), "k=4 neighbours of 4"),
+        (lambda: mutual_neighbours(normal(4, 4), normal(5, 5)), "of the same images"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+# Identities and invariances.
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_identity_is_true_and_needs_its_condition(seed):
+    found = identities(seed)
+    assert len(found) == len(ALL)
+    assert max(row.error for row in found) < 1e-12
+    assert min(row.then for row in found) > 1e-4
+    assert identity_table(found).count("\n") == len(ALL) + 1
+
+
+@pytest.mark.parametrize(("error", "then"), [(1e-9, 0.1), (math.nan, 0.1), (0.0, 1e-8)])
+def test_a_false_identity_or_an_idle_condition_stops_the_page(error, then):
+    with pytest.raises(ArithmeticError, match="one is two"):
+        identity_table([Identity("one is two", "never", error, "ever", then)])
+
+
+BLIND = {  # beyond the order of units, which none sees
+    "corr(wRSM, iRSM)": {"scale"},
+    "variance explained": {"rotation", "constant added to units"},
+    "RSA, Pearson": {"scale"},
+    "RSA, Spearman": {"scale"},
+    "RSA, Kendall": {"scale"},
+    "neighbours": {"scale"},
+    "CKA": {"rotation", "scale", "constant added to units"},
+    "CKA, debiased": {"rotation", "scale", "constant added to units"},
+    "SVCCA": {"rotation", "scale", "constant added to units"},
+    "PWCCA": {"scale", "constant added to units"},
+    "rotation": {"rotation", "scale", "constant added to units"},
+    "permutation": {"scale", "constant added to units"},
+}
+
+
+def test_every_measure_is_blind_to_what_its_equation_says_and_to_nothing_else():
+    moved = invariances(0)
+    for name in MEASURES:
+        found = {change for change, by in moved.by.items() if by[name] < SEEN}
+        assert found == BLIND[name] | {"order of units"}, name
+    table = invariance_table(moved)
+    same = sum(len(blind) + 1 for blind in BLIND.values())
+    assert table.count("| same ") == same
+    cells = [c for row in table.splitlines()[2:14] for c in row.split("|")[2:-1]]
+    assert sum(0 < float(c) < 10 for c in cells if "same" not in c) == 60 - same
+
+
+def test_mean_canonical_correlation_is_blind_to_every_invertible_map(pair):
+    x, y = pair
+    changed = normal(8, 8, seed=4) @ y + normal(8, 1, seed=5)
+    expected = svcca(moments(x, y), keep=1.0)
+    assert svcca(moments(x, changed), keep=1.0) == pytest.approx(expected)
+
+
+# All measures of a pair, and of pairs that share less.
+
+
+def population(noise=0.5, n=4, units=10, images=(300, 100), classes=5):
+    """Rotations of one response made of classes and of images, with noise of their own."""
+    labels = [torch.arange(m) % classes for m in images]
+    labels[1] = labels[1].sort().values
+    centres, parts = 2 * normal(units, classes, seed=1), []
+    q = rotations(n, units, generator(2))
+    for part, (m, own) in enumerate(zip(images, labels, strict=True)):
+        shared = centres[:, own] + normal(units, m, seed=3 + part)
+        parts.append((q @ shared + noise * normal(n, units, m, seed=5 + part)).float())
+    return Activity(*parts, labels[1]), controls.Labels(*labels)
+
+
+def test_rank_correlations_of_rsms_are_those_of_scipy(monkeypatch):
+    activity, _ = population()
+    a, b = (network(*x) for x in zip(activity.alignment[:2], activity.held_out[:2], strict=True))
+    triangles = [n.rsm.numpy()[np.tril_indices(100, -1)] for n in (a, b)]
+    found = compare(a, b)
+    assert tuple(found) == MEASURES
+    for name, oracle in (
+        ("Pearson", stats.pearsonr),
+        ("Spearman", stats.spearmanr),
+        ("Kendall", stats.kendalltau),
+    ):
+        assert found[f"RSA, {name}"] == pytest.approx(oracle(*triangles).statistic, abs=1e-5)
+    monkeypatch.setattr(comparison, "RANKED", 40)
+    few = [n.rsm.numpy()[::3, ::3][np.tril_indices(34, -1)] for n in (a, b)]
+    expected = stats.kendalltau(*few).statistic
+    assert compare(a, b)["RSA, Kendall"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_maps_are_fitted_on_alignment_images_and_measured_on_others():
+    activity, _ = population()
+    x, y = activity.alignment[0].double(), activity.alignment[1].double()
+    new_x, new_y = activity.held_out[0].double(), activity.held_out[1].double()
+    found = compare(*(network(*z) for z in ((x, new_x), (y, new_y))))
+    fit, m = moments(x, y), moments(new_x, new_y)
+    q = rotation(fit.xy)
+    residual = [(centred(a) - b @ centred(c)).square().sum() / centred(a).square().sum()
+                for a, b, c in ((new_x, q, new_y), (new_y, q.T, new_x))]  # fmt: skip
+    assert found["variance explained"] == pytest.approx(1 - float(sum(residual)) / 2)
+    for name, measure in (
+        ("SVCCA", svcca),
+        ("PWCCA", pwcca),
+        ("rotation", shape_similarity),
+        ("permutation", matching_similarity),
+    ):
+        assert found[name] == pytest.approx(measure(fit, m))
+    assert found["CKA"] == pytest.approx(linear_cka(m))
+
+
+def test_exact_rotations_are_equal_to_every_measure_but_the_permutation():
+    activity, _ = population(noise=0.0)
+    a, b = (network(*x) for x in zip(activity.alignment[:2], activity.held_out[:2], strict=True))
+    found = compare(a, b)
+    for name in ("variance explained", "CKA", "CKA, debiased", "SVCCA", "PWCCA", "rotation"):
+        assert found[name] == pytest.approx(1, abs=1e-4), name
+    assert found["permutation"] < 0.9
+
+
+def test_a_shuffle_within_classes_moves_images_and_no_class():
+    labels = torch.tensor([2, 0, 1, 0, 2, 2, 1, 0, 0])
+    order = controls.shuffle(labels, True, generator(0))
+    assert sorted(order.tolist()) == list(range(9))
+    assert labels[order].tolist() == labels.tolist()
+    assert order.tolist() != list(range(9))
+    free = controls.shuffle(labels, False, generator(0))
+    assert sorted(free.tolist()) == list(range(9))
+    assert labels[free].tolist() != labels.tolist()
+
+
+def test_reordering_a_network_is_recording_the_images_in_another_order():
+    activity, labels = population()
+    it = network(activity.alignment[1], activity.held_out[1])
+    orders_ = [controls.shuffle(own, False, generator(i)) for i, own in enumerate(labels)]
+    moved = comparison.reordered(it, *orders_)
+    again = network(activity.alignment[1][:, orders_[0]], activity.held_out[1][:, orders_[1]])
+    other = network(activity.alignment[0], activity.held_out[0])
+    assert compare(other, moved) == pytest.approx(compare(other, again), abs=1e-6)
+
+
+def test_unrelated_pairs_are_at_chance_and_classes_lie_between():
+    activity, labels = population()
+    held_out, same = controls.controlled(activity, labels, seed=0)
+    assert held_out.shape == (len(MEASURES), 3, 2)
+    assert same.shape == (len(FITTED), 3, 2)
+    means = dict(zip(MEASURES, held_out.mean(-1).tolist(), strict=True))
+    for name in set(MEASURES) - {"variance explained"}:
+        as_they_are, classes, unrelated = means[name]
+        assert as_they_are > classes > unrelated, name
+        assert abs(unrelated) < 0.2, name
+    assert means["variance explained"][2] < -0.5
+
+
+def test_maps_that_are_measured_where_they_were_fitted_flatter_unrelated_networks():
+    activity, labels = population(images=(300, 30))
+    held_out, same = controls.controlled(activity, labels, seed=0)
+    unrelated = held_out[[MEASURES.index(name) for name in FITTED], 2].mean(1)
+    assert (same[:, 2].mean(1) > unrelated + 0.1).all()
+
+
+def test_the_same_images_are_shuffled_alike_for_fit_and_measurement():
+    activity, labels = population()
+    x = activity.held_out
+    once = [network(a, a) for a in x[:2]]
+    again = controls.Labels(labels.held_out, labels.held_out)
+    moved = controls.under("unrelated", once[1], again, 0, 0)
+    direct = network(moved.recorded, moved.recorded)
+    assert of_maps(once[0], moved) == pytest.approx(of_maps(once[0], direct), abs=1e-6)
+
+
+# Orders.
+
+
+def course(values, n_pairs=1):
+    """A course of dimensions checkpoint, layer, measure, pair from one of three."""
+    values = np.repeat(np.asarray(values, dtype=float)[..., None], n_pairs, -1)
+    coords = {"measure": list(MEASURES[: values.shape[2]])}
+    return xr.DataArray(values, coords, ("checkpoint", "layer", "measure", "pair"))
+
+
+def test_agreement_over_any_two_places_is_kendalls_tau():
+    values = np.random.default_rng(0).normal(size=(4, 3, 5)).round(1)
+    found = orders.agreement(course(values))
+    for i in range(5):
+        for j in range(5):
+            expected = stats.kendalltau(values[..., i], values[..., j]).statistic
+            assert float(found.sel(along="both")[i, j]) == pytest.approx(expected)
+
+
+def test_layers_are_ordered_within_a_checkpoint_and_checkpoints_within_a_layer():
+    depth, time = np.arange(3.0), 10 * np.arange(4.0)
+    both = time[:, None] + depth
+    against = time[:, None] - depth
+    found = orders.agreement(course(np.stack([both, against], -1)))
+    assert float(found.sel(along="layers")[0, 1]) == -1
+    assert float(found.sel(along="checkpoints")[0, 1]) == 1
+    assert -1 < float(found.sel(along="both")[0, 1]) < 1
+
+
+def test_a_measure_that_is_the_same_everywhere_orders_nothing():
+    flat = np.stack([np.ones((2, 3)), np.arange(6.0).reshape(2, 3)], -1)
+    assert (orders.agreement(course(flat))[:, 0] == 0).all()
+
+
+def test_a_measure_agrees_with_itself_as_far_as_networks_do():
+    steady = course(np.random.default_rng(0).normal(size=(3, 3, 2)), n_pairs=3)
+    assert (orders.reliability(steady) == 1).all()
+    torn = steady * xr.DataArray([1.0, -1.0, 1.0], dims="pair")
+    assert (orders.reliability(torn).sel(along="both") < 0).all()
+    assert orders.reliability(steady.isel(pair=[0])).isnull().all()
+
+
+# The study.
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    config = Config.from_preset("smoke", networks=4)
+    return study("measures", config, output=tmp_path_factory.mktemp("runs"))
+
+
+def test_the_study_is_saved_and_read_again_as_it_was(found, tmp_path):
+    config = Config.from_preset("smoke", networks=2, checkpoints=[0, 1])
+    first = study("measures", config, output=tmp_path)
+    path = tmp_path / config.digest / "measures.nc"
+    xr.testing.assert_identical(load_study("measures", path), first)
+    assert path.stat().st_size < 300_000
+    xr.testing.assert_identical(study("measures", config, output=tmp_path), first)
+    for name in ("value", "control", "same_images", "whole", "course"):
+        assert np.isfinite(first[name]).all(), name
+
+
+def test_an_answer_depends_on_the_modules_that_measure(found):
+    assert found.attrs["code"] == source_digest("population", "beyond/measures", *measures.USES)
+    assert found.attrs["code"] != source_digest("population", "beyond/measures")
+    package = Path(measures.__file__).parents[1]
+    assert all(list(package.glob(f"{pattern}.py")) for pattern in measures.USES)
+
+
+def test_the_study_covers_every_layer_measure_and_control(found):
+    assert found.sizes == {
+        "layer": 3, "measure": 12, "bound": 3, "condition": 3, "pair": 2, "fitted": 6,
+        "papers": 2, "checkpoint": 3,
+    }  # fmt: skip
+    assert tuple(found.measure.values) == MEASURES
+    last = found.course.isel(checkpoint=-1).transpose("layer", "measure", "pair")
+    np.testing.assert_array_equal(last, found.control.sel(condition="as they are"))
+    estimate, low, high = found.value.transpose("bound", ...).values
+    assert (low <= estimate).all()
+    assert (estimate <= high).all()
+
+
+def test_the_whole_population_is_measured_as_in_the_experiment(found, tmp_path):
+    from shared_geometry.experiment import run
+
+    config = Config.from_preset("smoke", networks=2)
+    mine = study("measures", config, output=tmp_path)
+    theirs = run(config, output=tmp_path).isel(checkpoint=-1).sel(reading="published")
+    np.testing.assert_allclose(
+        mine.whole.sel(papers=PAPERS[0]), theirs.geometry_current.sel(space="shared"), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        mine.whole.sel(papers=PAPERS[1]), theirs.variance_interval.sel(measure="left out"),
+        atol=1e-5,
+    )  # fmt: skip
+
+
+def test_intervals_over_pairs_hold_their_estimate():
+    values = torch.tensor([[0.2, 0.4, 0.9]], dtype=torch.float64)
+    ((estimate, low, high),) = measures.intervals(
+        values, 3, {"n_resamples": 200, "seed": 0}
+    ).tolist()
+    assert estimate == pytest.approx(0.5)
+    assert 0.2 <= low < estimate < high <= 0.9
+
+
+def test_checkpoints_are_spread_from_the_first_to_the_last():
+    assert measures.spread([0, 1, 2, 3, 4], 3) == [0, 2, 4]
+    assert measures.spread([0, 1, 2], 9) == [0, 1, 2]
+    assert measures.spread([0, 1, 2], 1) == [0, 2]
+    assert measures.spread([5], 4) == [5]
+
+
+def made_up(found, agreeing):
+    """An answer in which so many of the other measures order the layers as the paper's does."""
+    changed = found.copy(deep=True)
+    signs = np.ones(len(MEASURES))
+    signs[len(PAPERS) + agreeing :] = -1
+    layers = np.arange(found.sizes["layer"])
+    changed["course"].values[:] = (layers[:, None] * signs)[None, ..., None]
+    return changed
+
+
+@pytest.mark.parametrize(("agreeing", "outcome"), [(10, HOLDS), (4, IN_PART), (0, FAILS)])
+def test_the_claim_is_judged_measure_by_measure(found, agreeing, outcome):
+    judged = measures.CLAIM.judge(made_up(found, agreeing))
+    assert judged.outcome == outcome
+    assert judged.value.startswith(f"{agreeing} of 10 measures")
+    assert "with itself on other networks: 1.00" in judged.value
+
+
+def test_one_pair_of_networks_says_nothing_of_its_own_reliability(found):
+    assert "itself" not in measures.CLAIM.judge(found.isel(pair=[0])).value
+
+
+def test_the_scale_over_chance_runs_from_unrelated_to_equal(found):
+    changed = found.copy(deep=True)
+    changed.control.loc[{"condition": "unrelated"}] = 0.2
+    changed.control.loc[{"condition": "classes shared"}] = 0.4
+    changed.value.loc[{"bound": "estimate"}] = 0.6
+    values = measures_values.over_chance(changed)
+    np.testing.assert_allclose(values.sel(bound="estimate"), 0.5)
+    np.testing.assert_allclose(values.sel(bound="classes shared"), 0.25)
+    np.testing.assert_allclose(measures_values.class_share(changed), 0.5)
+
+
+# What the page says and draws.
+
+
+def test_sentences_and_tables_hold_what_was_found(found):
+    answers = {"live": found, "other": made_up(found, 4)}
+    assert "4 of 10 other measures" in measures_report.order_sentence(answers["other"], "other")
+    tables = {
+        say: getattr(measures_tables, say)(answers).splitlines()
+        for say in ("conclusions_table", "orders_table", "same_images_table", "whole_table")
+    }
+    for name, rows in tables.items():
+        assert len({row.count("|") for row in rows}) == 1, name
+    firsts = {
+        name: [row.split("|")[1].strip() for row in rows[2:]] for name, rows in tables.items()
+    }
+    assert firsts["conclusions_table"] == list(MEASURES)
+    assert firsts["orders_table"][1:] == list(MEASURES[1:])
+    assert firsts["same_images_table"] == list(FITTED)
+    assert len(firsts["whole_table"]) == 4
+    assert tables["orders_table"][2].split("|")[3].strip() == "1.00; 0.00"
+    claim = measures_tables.claim_table(answers)
+    assert claim.count("| live |") == claim.count("| other |") == 1
+    for say in (
+        measures_report.summary,
+        measures_report.chance_title,
+        measures_report.classes_title,
+        measures_report.agreement_title,
+        measures_report.classes_sentence,
+        measures_report.order_sentences,
+        measures_report.rise_sentence,
+        measures_report.provenance,
+    ):
+        assert "nan" not in say(answers)
+
+
+def test_the_figure_by_layer_shows_one_population_and_its_numbers(found):
+    values = measures_values.as_measured(found)
+    figure = figures.measures_by_layer(
+        {"a": values, "b": values}, "Found", second="unrelated", x="measure"
+    )
+    assert isinstance(figure, go.Figure)
+    assert [t.visible for t in figure.data] == [True] * 6 + [False] * 6
+    dots = figure.data[1]
+    np.testing.assert_allclose(dots.x, found.value.isel(layer=0).sel(bound="estimate"))
+    assert [round(y) for y in dots.y] == list(range(12))
+    assert [t.name for t in figure.data[:6] if t.showlegend is not False] == [
+        "unrelated", "first pooling", "second pooling", "dense",
+    ]  # fmt: skip
+    (menu,) = figure.layout.updatemenus
+    assert menu.buttons[1].args[0]["visible"] == [False] * 6 + [True] * 6
+
+
+def test_the_map_of_agreement_offers_every_order_of_every_population(found):
+    tables = orders.agreement(found.course)
+    alone = figures.agreement_map({"a": tables}, "Found")
+    assert [b.label for b in alone.layout.updatemenus[0].buttons] == list(orders.ALONG)
+    both = figures.agreement_map({"a": tables, "b": tables}, "Found")
+    assert len(both.data) == len(both.layout.updatemenus[0].buttons) == 6
+    np.testing.assert_allclose(both.data[1].z, tables.sel(along="checkpoints"))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: figures.measures_by_layer({}, "t", second="unrelated", x="x"),
+        lambda: figures.agreement_map({}, "t"),
+    ],
+)
+def test_no_population_is_refused(draw):
+    with pytest.raises(InputError, match="empty"):
+        draw()
