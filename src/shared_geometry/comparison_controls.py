@@ -1,13 +1,11 @@
 """Networks that share less than they do: the measures of pairs whose images were shuffled."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 
-from shared_geometry.analysis import Activity
 from shared_geometry.comparison import (
-    FITTED,
-    MEASURES,
     Network,
     compare,
     network,
@@ -17,6 +15,7 @@ from shared_geometry.comparison import (
 from shared_geometry.randomness import torch_generator
 
 CONDITIONS = ("as they are", "classes shared", "unrelated")
+ENDS = ("as they are", "unrelated")
 
 
 class Labels(NamedTuple):
@@ -63,26 +62,47 @@ def under(condition: str, it: Network, labels: Labels, seed: int, draw: int) -> 
     return reordered(it, *orders)
 
 
-def controlled(activity: Activity, labels: Labels, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Disjoint pairs under every condition.
+def controlled(nets: Sequence[Network], labels: Labels, seed: int) -> torch.Tensor:
+    """Disjoint pairs under every condition, maps fitted on alignment images.
 
     Returns
     -------
-    held_out : Tensor of shape (n_measures, n_conditions, n_pairs)
-        `MEASURES`.
-    same : Tensor of shape (n_fitted, n_conditions, n_pairs)
-        `FITTED`, with maps fitted on the held-out images that they are measured on.
+    Tensor of shape (n_measures, n_conditions, n_pairs)
+        `comparison.MEASURES` and `CONDITIONS`.
     """
-    nets = [network(*x) for x in zip(activity.alignment, activity.held_out, strict=True)]
-    once = [network(x, x) for x in activity.held_out]
-    again = Labels(labels.held_out, labels.held_out)
-    pairs = disjoint_pairs(len(nets))
-    held_out = torch.zeros(len(MEASURES), len(CONDITIONS), len(pairs), dtype=torch.float64)
-    same = torch.zeros(len(FITTED), len(CONDITIONS), len(pairs), dtype=torch.float64)
-    for c, condition in enumerate(CONDITIONS):
-        for p, (i, j) in enumerate(pairs):
-            found = compare(nets[i], under(condition, nets[j], labels, seed, p))
-            held_out[:, c, p] = torch.tensor(list(found.values()), dtype=torch.float64)
-            found = of_maps(once[i], under(condition, once[j], again, seed, p))
-            same[:, c, p] = torch.tensor(list(found.values()), dtype=torch.float64)
-    return held_out, same
+    return _under(CONDITIONS, compare, nets, labels, seed)
+
+
+def on_the_same_images(held_out: torch.Tensor, classes: torch.Tensor, seed: int) -> torch.Tensor:
+    """Disjoint pairs with maps fitted on the images that they are measured on.
+
+    Parameters
+    ----------
+    held_out : Tensor of shape (n_networks, n_units, n_images)
+    classes : Tensor of shape (n_images,)
+    seed : int
+
+    Returns
+    -------
+    Tensor of shape (n_fitted, n_ends, n_pairs)
+        `comparison.FITTED` and `ENDS`.
+    """
+    nets = [network(x, x) for x in held_out]
+    return _under(ENDS, of_maps, nets, Labels(classes, classes), seed)
+
+
+def _under(
+    conditions: Sequence[str],
+    measure: Callable[[Network, Network], dict[str, float]],
+    nets: Sequence[Network],
+    labels: Labels,
+    seed: int,
+) -> torch.Tensor:
+    rows = [
+        [
+            list(measure(nets[i], under(condition, nets[j], labels, seed, draw)).values())
+            for draw, (i, j) in enumerate(disjoint_pairs(len(nets)))
+        ]
+        for condition in conditions
+    ]
+    return torch.tensor(rows, dtype=torch.float64).movedim(-1, 0)

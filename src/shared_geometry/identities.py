@@ -55,7 +55,7 @@ def identity_table(rows: Sequence[Identity]) -> str:
                 f"not as stated: {row.statement} (off by {row.error:g}; where {row.dropped}, by "
                 f"{row.then:g})"
             )
-        error = power_of_ten(row.error) if row.error else "0"
-        what = f"{row.statement}, if {row.condition}"
+        error = power_of_ten(row.error).replace(" ", "\u00a0") if row.error else "0"
+        what = f"{row.statement} if {row.condition}"
         lines.append(f"| {what} | {error} | {row.dropped} | {number(row.then, 3)} |")
     return "\n".join(lines)

@@ -167,7 +167,7 @@ def agreement_alt(found: xr.Dataset) -> str:
 
 def same_images_sentence(found: xr.Dataset) -> str:
     """How much unrelated networks seem to share if a map is measured where it was fitted."""
-    last = found.isel(layer=-1).same_images.sel(condition="unrelated").mean("pair")
+    last = found.isel(layer=-1).same_images.sel(end="unrelated").mean("pair")
     worst = last.isel(fitted=int(np.argmax(last.values)))
     return (
         f"In {in_a_sentence(found.layer.values[-1])} ({found.attrs['title']}), unrelated networks "

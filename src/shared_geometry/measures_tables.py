@@ -58,7 +58,7 @@ def same_images_table(answers: Answers) -> str:
     names = next(iter(answers.values())).fitted.values
     rows: dict[str, list[str]] = {name: [] for name in names}
     for found in answers.values():
-        last = found.isel(layer=-1).sel(condition="unrelated").mean("pair")
+        last = found.isel(layer=-1).sel(condition="unrelated", end="unrelated").mean("pair")
         for name in names:
             other, same = last.control.sel(measure=name), last.same_images.sel(fitted=name)
             rows[name].append(f"{number(other)}; {number(same)}")

@@ -15,8 +15,15 @@ import xarray as xr
 from shared_geometry import population
 from shared_geometry.analysis import BOUNDS, Activity, Settings, fit, stacked, variance_explained
 from shared_geometry.claims import Claim
-from shared_geometry.comparison import FITTED, MEASURES, PAPERS, compare, network
-from shared_geometry.comparison_controls import CONDITIONS, Labels, controlled, disjoint_pairs
+from shared_geometry.comparison import FITTED, MEASURES, PAPERS, Network, compare, network
+from shared_geometry.comparison_controls import (
+    CONDITIONS,
+    ENDS,
+    Labels,
+    controlled,
+    disjoint_pairs,
+    on_the_same_images,
+)
 from shared_geometry.datasets import split_alignment
 from shared_geometry.orders import agreement, reliability
 from shared_geometry.plan import Plan
@@ -46,10 +53,13 @@ def spread(places: Sequence[float], n: int) -> list[float]:
     return [places[round(i)] for i in chosen]
 
 
-def of_pairs(activity: Activity, pairs: Sequence[tuple[int, int]]) -> torch.Tensor:
+def prepared(activity: Activity) -> list[Network]:
+    """All networks of a layer, ready to be compared."""
+    return [network(*x) for x in zip(activity.alignment, activity.held_out, strict=True)]
+
+
+def of_pairs(nets: Sequence[Network], pairs: Sequence[tuple[int, int]]) -> torch.Tensor:
     """All measures of some pairs of networks: (n_measures, n_pairs)."""
-    needed = sorted({i for pair in pairs for i in pair})
-    nets = {i: network(activity.alignment[i], activity.held_out[i]) for i in needed}
     rows = [list(compare(nets[i], nets[j]).values()) for i, j in pairs]
     return torch.tensor(rows, dtype=torch.float64).T
 
@@ -83,22 +93,23 @@ def whole(activity: Activity, settings: Settings) -> torch.Tensor:
 
 def at_the_end(activity: Activity, labels: Labels, settings: Settings) -> dict[str, torch.Tensor]:
     """What is measured of one layer at the end of training."""
-    n = len(activity.held_out)
-    how = {"n_resamples": settings.n_resamples, "seed": settings.seed}
-    held_out, same = controlled(activity, labels, settings.seed)
-    every = of_pairs(activity, list(combinations(range(n), 2)))
-    return {
-        "value": intervals(every, n, how),
-        "control": held_out,
-        "same_images": same,
-        "whole": whole(activity, settings),
+    n, seed = len(activity.held_out), settings.seed
+    how = {"n_resamples": settings.n_resamples, "seed": seed}
+    nets = prepared(activity)
+    found = {
+        "value": intervals(of_pairs(nets, list(combinations(range(n), 2))), n, how),
+        "control": controlled(nets, labels, seed),
     }
+    del nets  # they are large
+    found["same_images"] = on_the_same_images(activity.held_out, labels.held_out, seed)
+    found["whole"] = whole(activity, settings)
+    return found
 
 
 DIMS = {
     "value": ("measure", "bound"),
     "control": ("measure", "condition", "pair"),
-    "same_images": ("fitted", "condition", "pair"),
+    "same_images": ("fitted", "end", "pair"),
     "whole": ("papers", "bound"),
 }
 
@@ -109,9 +120,10 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``value`` (layer, measure, bound), of all pairs at the end of training; ``control`` and
-        ``same_images``, of disjoint pairs (`comparison_controls.controlled`); ``whole`` (layer,
-        papers, bound); ``course`` (checkpoint, layer, measure, pair), of disjoint pairs.
+        At the end of training: ``value`` (layer, measure, bound), of all pairs; ``control`` (layer,
+        measure, condition, pair) and ``same_images`` (layer, fitted, end, pair), of disjoint pairs
+        (`comparison_controls`); ``whole`` (layer, papers, bound), of the population.  ``course``
+        (checkpoint, layer, measure, pair), of disjoint pairs.
     """
     config, labels = it.config, it.data.test.labels
     settings = Settings(
@@ -126,7 +138,7 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
             last = checkpoint == chosen[-1]
             if last:
                 ends.append(at_the_end(activity, classes, settings))
-            found = ends[-1]["control"][:, 0] if last else of_pairs(activity, pairs)
+            found = ends[-1]["control"][:, 0] if last else of_pairs(prepared(activity), pairs)
             course.append(found)
             done, total = len(course), len(chosen) * len(it.layers)
             progress("measures", done, total, f"epoch {checkpoint:g}, layer {label}")
@@ -143,6 +155,7 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         "fitted": list(FITTED),
         "papers": list(PAPERS),
         "condition": list(CONDITIONS),
+        "end": list(ENDS),
         "bound": list(BOUNDS),
     }
     return xr.Dataset(variables, coords)
