@@ -8,7 +8,8 @@
 
   /** [width of what is inside, room for it] */
   function widths(element) {
-    const drawing = element.querySelector("svg");
+    // a formula by itself is drawn, and does not count as scrolling; one in a table does
+    const drawing = !element.matches(".pst-scrollable-table-container") && element.querySelector("svg");
     if (!drawing) return [element.scrollWidth, element.clientWidth];
     const room = element.matches("span") ? element.closest("p, li, dd, td, th, div") : element;
     return [drawing.getBoundingClientRect().width, room.clientWidth];

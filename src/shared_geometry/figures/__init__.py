@@ -10,6 +10,7 @@ from shared_geometry.figures.experiment import (
 )
 from shared_geometry.figures.explorer import rsm_explorer
 from shared_geometry.figures.grid import rsm_grid
+from shared_geometry.figures.measures import agreement_map, measures_by_layer
 from shared_geometry.figures.patterns import class_patterns
 from shared_geometry.figures.rigidity import (
     maps_by_layer,
@@ -22,6 +23,7 @@ from shared_geometry.figures.simulation import causes, figure_2, noise_curve, si
 from shared_geometry.figures.solver import convergence, growth
 
 __all__ = [
+    "agreement_map",
     "causes",
     "class_patterns",
     "consistency_by_layer",
@@ -31,6 +33,7 @@ __all__ = [
     "geometry_over_training",
     "growth",
     "maps_by_layer",
+    "measures_by_layer",
     "noise_curve",
     "rsm_explorer",
     "rsm_grid",
