@@ -1,6 +1,11 @@
 """Figures of the book: data in, Plotly figure out, nothing else done."""
 
 from shared_geometry.figures.answers import curves
+from shared_geometry.figures.emergence import (
+    agreement_through_training,
+    readings_by_layer,
+    way_through_training,
+)
 from shared_geometry.figures.experiment import (
     consistency_by_layer,
     geometry_over_training,
@@ -22,6 +27,7 @@ from shared_geometry.figures.simulation import causes, figure_2, noise_curve, si
 from shared_geometry.figures.solver import convergence, growth
 
 __all__ = [
+    "agreement_through_training",
     "causes",
     "class_patterns",
     "consistency_by_layer",
@@ -32,6 +38,7 @@ __all__ = [
     "growth",
     "maps_by_layer",
     "noise_curve",
+    "readings_by_layer",
     "rsm_explorer",
     "rsm_grid",
     "rsm_panels",
@@ -42,4 +49,5 @@ __all__ = [
     "variance_by_k",
     "variance_by_layer",
     "variance_over_training",
+    "way_through_training",
 ]
