@@ -1,6 +1,11 @@
 """Figures of the book: data in, Plotly figure out, nothing else done."""
 
 from shared_geometry.figures.answers import curves
+from shared_geometry.figures.emergence import (
+    agreement_through_training,
+    readings_by_layer,
+    way_through_training,
+)
 from shared_geometry.figures.experiment import (
     consistency_by_layer,
     geometry_over_training,
@@ -24,6 +29,7 @@ from shared_geometry.figures.solver import convergence, growth
 
 __all__ = [
     "agreement_map",
+    "agreement_through_training",
     "causes",
     "class_patterns",
     "consistency_by_layer",
@@ -35,6 +41,7 @@ __all__ = [
     "maps_by_layer",
     "measures_by_layer",
     "noise_curve",
+    "readings_by_layer",
     "rsm_explorer",
     "rsm_grid",
     "rsm_panels",
@@ -45,4 +52,5 @@ __all__ = [
     "variance_by_k",
     "variance_by_layer",
     "variance_over_training",
+    "way_through_training",
 ]
