@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from shared_geometry import studies
+from shared_geometry import emergence, studies
 from shared_geometry.claims import (
     CAPACITY,
     CONDITIONS,
@@ -141,22 +141,28 @@ def experiment_rows(results: Mapping[Condition, xr.Dataset]) -> list[Row]:
     return rows
 
 
-def beyond_rows(folder: str | Path) -> list[Row]:
-    """Claims of the studies beyond the paper, for each population whose answers are in ``folder``.
+def beyond_rows(
+    folder: str | Path, results: Mapping[Condition, xr.Dataset] | None = None
+) -> list[Row]:
+    """Claims beyond the paper, for each population of which there are answers.
 
     Parameters
     ----------
     folder : path
-        Holds ``<study>-<condition>.nc``, see `studies.published`.
+        Holds answers of studies as ``<study>-<condition>.nc``, see `studies.published`.
+    results : mapping, optional
+        Experiments by condition, for the claim that is about their course.
     """
     rows = []
     for name in studies.names():
         claim, answers = studies.claim_of(name), studies.published(name, folder)
-        if not answers:
-            rows.append(Row(claim, "", name, None, NOT_RUN))
-        for title, answer in answers.items():
-            found = claim.judge(answer)
-            rows.append(Row(claim, title, name, found, found.outcome))
+        rows += [
+            Row(claim, title, name, found := claim.judge(answer), found.outcome)
+            for title, answer in answers.items()
+        ] or [Row(claim, "", name, None, NOT_RUN)]
+    for condition, result in (results or {}).items():
+        found = emergence.CLAIM.judge(result)
+        rows.append(Row(emergence.CLAIM, called(condition), "emergence", found, found.outcome))
     return rows
 
 
