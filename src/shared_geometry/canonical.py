@@ -11,6 +11,7 @@ import torch
 
 from shared_geometry.errors import InputError
 from shared_geometry.maps import Moments, Spectrum
+from shared_geometry.similarity_cca import canonical
 
 _RANK = 1e-8  # eigenvalues below this part of the largest are rounding
 
@@ -29,10 +30,9 @@ class Variates(NamedTuple):
 
 
 def variates(fit: Moments, source: Spectrum, target: Spectrum) -> Variates:
-    r"""Canonical correlation analysis (Hotelling 1936) of two networks.
+    """Canonical correlation analysis of two networks (see `similarity_cca.canonical`).
 
-    Singular value decomposition of :math:`(BB^\top)^{-1/2} B A^\top (AA^\top)^{-1/2}`, in the
-    directions in which each network varies at all.
+    In the directions in which each network varies at all.
 
     Raises
     ------
@@ -47,8 +47,7 @@ def variates(fit: Moments, source: Spectrum, target: Spectrum) -> Variates:
             f"{fit.images} images and networks of {ranks[0]} and {ranks[1]} dimensions: canonical "
             "correlation needs more images than dimensions"
         )
-    v, correlations, ut = torch.linalg.svd(whiten[1].T @ fit.cross @ whiten[0], full_matrices=False)
-    return Variates(whiten[0] @ ut.T, whiten[1] @ v, correlations.clamp(max=1), ranks)
+    return Variates(*canonical(fit.cross.T, *whiten), ranks)
 
 
 def _whitening(of: Spectrum) -> torch.Tensor:

@@ -34,7 +34,7 @@ from shared_geometry.surrogates import halves, rigid_population
 from shared_geometry.wording import interval_text, layer_name
 
 FORMAT = 1
-USES = ("maps", "canonical", "prediction", "surrogates", "dimensions")
+USES = ("maps", "canonical", "similarity_cca", "prediction", "surrogates", "dimensions")
 
 POPULATIONS = ("networks", "rigid networks", "halves of two networks", "halves of one network")
 SPACES = ("shared", "own")  # dimensions that the others share, or a network's own principal axes
