@@ -278,7 +278,7 @@ def test_the_figure_of_readings_shows_all_terms_untrained_and_early(answers):
     np.testing.assert_allclose(shown["final reading"].y, terms.final)
     np.testing.assert_allclose(shown["product of the two"].y, terms["product"])
     labels = [b.label for b in figure.layout.updatemenus[0].buttons]
-    assert labels[:2] == ["one, epoch 0.5", "one, untrained"]
+    assert labels[:2] == ["one, epoch 0.5", "one, epoch 0"]
 
 
 def test_words_name_every_population_and_layer(answers):

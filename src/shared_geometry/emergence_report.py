@@ -110,10 +110,7 @@ def accuracy_sentence(answers: Answers) -> str:
 
 def agreement_table(answers: Answers) -> str:
     """Agreement of the moment before training, at its best and at the end, two ways."""
-    head = (
-        "| layer | explained by the others: untrained | best (epoch) | end "
-        "| two RSMs correlate: untrained | best (epoch) | end |\n|:--|:--|:--|:--|:--|:--|:--|"
-    )
+    head = "| layer | explained by the others | two RSMs correlate |\n|:--|:--|:--|"
     parts = []
     for population, results in answers.items():
         measures = [
@@ -128,7 +125,7 @@ def agreement_table(answers: Answers) -> str:
                 row, epoch = values.sel(layer=label), epochs[place]
                 start, end = (number(row.isel(checkpoint=c, bound=0)) for c in (0, -1))
                 peak = number(row.sel(checkpoint=epoch, bound="estimate"))
-                cells += [start, f"{peak} ({epoch:g})", end]
+                cells.append(f"{start} → {peak} ({epoch:g}) → {end}")
             rows.append(f"| {' | '.join(cells)} |")
         parts.append("\n".join([f"**{population}**\n", head, *rows]))
     return "\n\n".join(parts)
@@ -149,11 +146,11 @@ def gap_table(answers: Answers) -> str:
         by_drift = (found.agreement * (1 - found.settled) / gap).where(wide).values
         worst = np.unravel_index(abs(found.remainder.values).argmax(), gap.shape)
         where = (
-            f"{in_a_sentence(found.layer.values[layer])}, "
-            f"epoch {found.checkpoint.values[checkpoint]:g}"
+            f"{layer_name(found.layer.values[layer])}, epoch\u00a0"
+            f"{found.checkpoint.values[checkpoint]:g}"
         )
         rows.append(
-            f"| {population} | {number(gap.max())} | {where} | {_span(100 * by_drift, 0)} % "
+            f"| {population} | {number(gap.max())} | {where} | {_span(100 * by_drift, 0)}\u00a0% "
             f"| {number(found.remainder.values[worst], 3)} "
             f"| ±{number(found.most.values[worst], 3)} |"
         )

@@ -108,8 +108,7 @@ def readings_by_layer(answers: Answers) -> go.Figure:
         remainders.append(float(abs(found.remainder).max()))
         for epoch in dict.fromkeys((emergence.early(results), 0.0)):
             here = found.sel(checkpoint=epoch, drop=True)
-            when = f"epoch {epoch:g}" if epoch else "untrained"
-            series[f"{name}, {when}"] = {_TERMS[term]: here[term] for term in _TERMS}
+            series[f"{name}, epoch {epoch:g}"] = {_TERMS[term]: here[term] for term in _TERMS}
     figure = curves(
         series,
         "Reading against the final geometry = agreement × settling, to within "
