@@ -39,6 +39,7 @@ USES = ("sharing", "ceilings")
 
 MOST_UNITS = 256
 N_DRAWS = 19  # under each null: what lies above all of them has p = 1/20
+N_UNTRAINED = 9  # of untrained networks, where the null's mean is needed alone
 MOST_SIZES, MOST_SUBSETS = 6, 6  # of populations with fewer networks
 ALPHA = 0.05  # largest p that counts
 
@@ -97,9 +98,9 @@ def untrained_layer(full: Activity, label: str, settings: Settings) -> dict[str,
     """What is asked of the same layer before training: of the nulls, the shuffled one only."""
     activity = fewer_units(full, MOST_UNITS, settings.seed, label)
     model = fit(activity.alignment, settings)
-    chance = drawn(activity, "shuffled", settings, model, N_DRAWS)
-    draws = chance.new_full((len(NULLS), *chance.shape), torch.nan)
-    draws[list(NULLS).index("shuffled")] = chance
+    chance = drawn(activity, "shuffled", settings, model, N_UNTRAINED)
+    draws = chance.new_full((len(NULLS), len(MEASURES), N_DRAWS), torch.nan)
+    draws[list(NULLS).index("shuffled"), :, :N_UNTRAINED] = chance
     return _both(measured(activity, settings, model), settings) | {"draws": draws}
 
 
