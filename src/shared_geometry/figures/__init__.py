@@ -1,6 +1,7 @@
 """Figures of the book: data in, Plotly figure out, nothing else done."""
 
 from shared_geometry.figures.answers import curves
+from shared_geometry.figures.development import differentiation, scales
 from shared_geometry.figures.experiment import (
     consistency_by_layer,
     geometry_over_training,
@@ -10,6 +11,7 @@ from shared_geometry.figures.experiment import (
 )
 from shared_geometry.figures.explorer import rsm_explorer
 from shared_geometry.figures.grid import rsm_grid
+from shared_geometry.figures.nearness import moved_correlations, near_rsms
 from shared_geometry.figures.patterns import class_patterns
 from shared_geometry.figures.rsm import rsm_panels
 from shared_geometry.figures.simulation import causes, figure_2, noise_curve, simulated_rsms
@@ -21,13 +23,17 @@ __all__ = [
     "consistency_by_layer",
     "convergence",
     "curves",
+    "differentiation",
     "figure_2",
     "geometry_over_training",
     "growth",
+    "moved_correlations",
+    "near_rsms",
     "noise_curve",
     "rsm_explorer",
     "rsm_grid",
     "rsm_panels",
+    "scales",
     "simulated_rsms",
     "training_curves",
     "variance_by_layer",

@@ -89,11 +89,20 @@ def curves(
     figure.update_xaxes(type="category", title=x)
     figure.update_yaxes(title=y, range=y_range)
     if len(answers) > 1:
-        figure.update_layout(updatemenus=[_menu(answers, owners)])
+        figure.update_layout(updatemenus=[menu(answers, owners)])
     return style.finish(figure, title, height=height)
 
 
-def _menu(answers: Mapping, owners: Sequence[str]) -> dict:
+def menu(answers: Mapping, owners: Sequence[str]) -> dict:
+    """A menu of populations that shows the traces of the one that is chosen.
+
+    Parameters
+    ----------
+    answers : mapping
+        By population.
+    owners : sequence of str
+        The population of each trace.
+    """
     return style.dropdown(
         [
             {
