@@ -166,7 +166,7 @@ def apart_by_scale(
     n_networks: int = 6,
     n_units: int = 48,
     steps: int = 1000,
-    moments: int = 12,
+    moments: int = 20,
     starts: Sequence[str] = tuple(STARTS),
 ) -> xr.Dataset:
     """How unlike the geometries of several seeds are, by how large their weights began.

@@ -8,16 +8,16 @@ import xarray as xr
 from shared_geometry import ledger
 from shared_geometry.claims import Claim
 from shared_geometry.stability import explained_at_least, least_misfit
-from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number, power_of_ten
+from shared_geometry.wording import interval_text, layer_name, number, power_of_ten
 
 
 def cells_sentence(difference: float, n_units: int, n_images: int) -> str:
     """What RSMs that differ by so much in a cell allow at most."""
     share = explained_at_least(difference, n_units, n_images)
     return (
-        f"With {n_units:,} units, RSMs whose cells differ by {difference:g} (root mean square) "
-        f"leave room for no misfit beyond this: a rotation explains at least {100 * share:.0f} % "
-        "of the variance."
+        f"If the RSMs of two networks of {n_units:,} units differ by {difference:g} in a cell "
+        "(root mean square, columns of length one), a rotation explains at least "
+        f"{100 * share:.0f} % of their variance, whatever else is true of them."
     )
 
 
@@ -26,9 +26,8 @@ def near_sentence(found: xr.Dataset) -> str:
     last = found.isel(layer=-1).sel(end="last checkpoint").mean("network")
     apart, left = float(last.gap), float(last.misfit)
     return (
-        f"In {in_a_sentence(found.layer.values[-1])} of {found.attrs['title']}, at the last "
-        f"checkpoint, the RSMs of two networks have a gap of {number(apart, 3)}. So a rotation "
-        f"must leave at least {100 * float(least_misfit(apart)) / 2:.1f} % of their variance "
+        f"*{found.attrs['title']}*, {layer_name(found.layer.values[-1])}, last checkpoint: the "
+        f"RSMs of two networks have a gap of {number(apart, 3)}. So a rotation must leave at least {100 * float(least_misfit(apart)) / 2:.1f} % of their variance "
         f"unexplained, and need leave no more than {100 * apart / 2:.1f} %. It leaves "
         f"{100 * left / 2:.1f} %."
     )
@@ -60,8 +59,8 @@ def memory_sentence(found: xr.Dataset) -> str:
         number(found[name].isel(layer=-1, checkpoint=-1).mean()) for name in ("own", "others")
     )
     return (
-        f"In {in_a_sentence(found.layer.values[-1])} of {found.attrs['title']} the excess goes "
-        f"from {first} to {last}: at the end a network's RSM correlates {own} with its own "
+        f"*{found.attrs['title']}*, {layer_name(found.layer.values[-1])}: the excess goes from "
+        f"{first} to {last}; at the end a network's RSM correlates {own} with its own "
         f"beginning and {others} with those of the others."
     )
 
@@ -122,6 +121,13 @@ def scales_sentence(answers: Mapping[str, xr.Dataset]) -> str:
             f"{_percent(small)} from the smallest weights and {_percent(large)} from the largest"
         )
     return "Unexplained between two seeds, " + "; ".join(parts) + "."
+
+
+def growth_sentence(data: xr.Dataset, low: float = 0.03, high: float = 0.3) -> str:
+    """With which power of the scale what random weights keep grows, between two scales."""
+    last = data.unexplained.sel(start="random", bound="estimate").isel(moment=-1)
+    power = np.log(last.sel(scale=high) / last.sel(scale=low)) / np.log(high / low)
+    return f"Between the scales {low:g} and {high:g} it grows with the power {float(power):.1f}."
 
 
 def _percent(value: float) -> str:

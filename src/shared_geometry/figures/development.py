@@ -68,9 +68,9 @@ def differentiation(data: xr.Dataset) -> go.Figure:
         rows=2,
         cols=3,
         specs=[[{"colspan": 3}, None, None], [{}, {}, {}]],
-        row_heights=[0.55, 0.45],
+        row_heights=[0.5, 0.5],
         subplot_titles=["", *data.panel.values],
-        vertical_spacing=0.2,
+        vertical_spacing=0.16,
         horizontal_spacing=0.04,
     )
     time, top = data.time.values, 1.05 * float(data.singular.max())
@@ -126,10 +126,10 @@ def differentiation(data: xr.Dataset) -> go.Figure:
     hidden = {
         f"{axis}axis{panel}": {"showticklabels": False} for panel in (2, 3, 4) for axis in "xy"
     }
-    return style.finish(figure, title, height=640, narrow=hidden)
+    return style.finish(figure, title, height=720, narrow={**hidden, "height": 600})
 
 
-def _over_time(data: xr.Dataset, row: int) -> list[go.Scatter]:
+def _over_time(data: xr.Dataset) -> list[go.Scatter]:
     colours = style.depth_colours(data.sizes["scale"])
     found = data.unexplained.sel(start="random", bound="estimate")
     return [
@@ -137,7 +137,7 @@ def _over_time(data: xr.Dataset, row: int) -> list[go.Scatter]:
             x=data.time.sel(scale=scale).values[1:],
             y=np.maximum(found.sel(scale=scale).values[1:], _FLOOR),
             mode="lines",
-            name=f"weights of {scale:g}",
+            name=f"scale {scale:g}",
             line={"color": colour, "width": 2},
             hovertemplate="time %{x:.3g}: %{y:.2g}",
         )
@@ -148,9 +148,7 @@ def _over_time(data: xr.Dataset, row: int) -> list[go.Scatter]:
 def _at_end(data: xr.Dataset) -> list[go.Scatter]:
     rows = [("random", 0, "before training", style.MUTED, "dot")]
     colours = dict(zip(("random", "balanced"), style.CATEGORIES, strict=False))
-    rows += [
-        (str(s), -1, f"at the end, {s} start", colours[str(s)], "solid") for s in data.start.values
-    ]
+    rows += [(str(s), -1, f"{s} start", colours[str(s)], "solid") for s in data.start.values]
     traces = []
     for start, moment, name, colour, dash in rows:
         estimate, low, high = np.maximum(
@@ -166,7 +164,7 @@ def _at_end(data: xr.Dataset) -> list[go.Scatter]:
                 name=name,
                 line={"color": colour, "width": 2, "dash": dash},
                 marker={"size": 7},
-                hovertemplate="weights of %{x:g}: %{y:.2g}",
+                hovertemplate="scale %{x:g}: %{y:.2g}",
             )
         )
     return traces
@@ -180,23 +178,19 @@ def scales(answers: Mapping[str, xr.Dataset]) -> go.Figure:
     answers : mapping of str to xarray.Dataset
         Of `development.apart_by_scale`, by setting; a menu chooses.
     """
-    figure = make_subplots(
-        rows=2,
-        cols=1,
-        vertical_spacing=0.16,
-        subplot_titles=["through training", "by the scale of the first weights"],
-    )
+    figure = make_subplots(rows=2, cols=1, vertical_spacing=0.14)
     owners = []
     for place, (name, data) in enumerate(answers.items()):
-        for row, traces in enumerate((_over_time(data, 1), _at_end(data)), 1):
+        for row, traces in enumerate((_over_time(data), _at_end(data)), 1):
             for trace in traces:
                 figure.add_trace(trace.update(visible=place == 0), row, 1)
                 owners.append(name)
-    power = {"type": "log", "exponentformat": "power"}
+    power = {"type": "log", "exponentformat": "power", "dtick": 1}
     figure.update_xaxes(power)
     figure.update_xaxes(title="time", row=1)
-    figure.update_xaxes(title="scale", row=2)
-    figure.update_yaxes(title="unexplained", **power)
+    figure.update_xaxes(title="scale of the first weights", row=2)
+    figure.update_yaxes(title="unexplained", type="log", exponentformat="power", nticks=6)
+    figure.update_yaxes(title="unexplained at the end", row=2)
     figure.update_layout(updatemenus=[menu(answers, owners)])
     last = next(iter(answers.values())).unexplained.sel(start="random", bound="estimate")
     small, large = (float(last.isel(scale=i, moment=-1)) for i in (0, -1))

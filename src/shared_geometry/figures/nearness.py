@@ -26,16 +26,21 @@ def _edge(values: np.ndarray, edge: np.ndarray, name: str, dash: str) -> go.Scat
     )
 
 
-def _trained(found: xr.Dataset, end: str, name: str) -> go.Scatter:
-    mean = found[["gap", "misfit"]].sel(end=end).mean("network")
+def _trained(answers: Mapping[str, xr.Dataset], end: str) -> go.Scatter:
+    means = {
+        name: found[["gap", "misfit"]].sel(end=end).mean("network")
+        for name, found in answers.items()
+    }
     return go.Scatter(
-        x=mean.gap.values,
-        y=mean.misfit.values,
+        x=np.concatenate([mean.gap.values for mean in means.values()]),
+        y=np.concatenate([mean.misfit.values for mean in means.values()]),
         mode="markers",
-        name=name,
-        text=[layer_name(label) for label in found.layer.values],
+        name=f"trained, {end}",
+        text=[
+            f"{name}, {layer_name(k)}" for name, mean in means.items() for k in mean.layer.values
+        ],
         marker={"size": 11, "symbol": _SYMBOLS[end], "color": style.MUTED, "line": {"width": 2}},
-        hovertemplate=f"%{{text}}, {end}: gap %{{x:.3f}}, misfit %{{y:.3f}}",
+        hovertemplate="%{text}: gap %{x:.3f}, misfit %{y:.3f}",
     )
 
 
@@ -67,9 +72,8 @@ def near_rsms(pairs: xr.Dataset, trained: Mapping[str, xr.Dataset]) -> go.Figure
             text=[f"r of the cells {number(r)}" for r in chosen.correlation.values],
             hovertemplate="gap %{x:.3f}, misfit %{y:.2g}; %{text}",
         )
-    for population, found in trained.items():
-        for end in found.end.values:
-            figure.add_trace(_trained(found, str(end), f"{population}, {end}"))
+    for end in _SYMBOLS:
+        figure.add_trace(_trained(trained, end))
     power = {"type": "log", "exponentformat": "power", "dtick": 1}
     figure.update_xaxes(title="gap: how far the RSMs are apart", range=[-3, 0.05], **power)
     figure.update_yaxes(title="misfit: what a rotation leaves", range=[-7, 0.15], **power)
@@ -78,7 +82,7 @@ def near_rsms(pairs: xr.Dataset, trained: Mapping[str, xr.Dataset]) -> go.Figure
     title = (
         f"{int(inside.sum())} of {inside.size} pairs lie between the bounds, some on each of them"
     )
-    return style.finish(figure, title, height=560)
+    return style.finish(figure, title, height=600)
 
 
 def moved_correlations(found: xr.DataArray) -> go.Figure:
@@ -108,9 +112,14 @@ def moved_correlations(found: xr.DataArray) -> go.Figure:
             hovertemplate=f"{n} units, r = %{{x:.2f}}: moves by %{{y:.2g}}",
         )
     figure.update_xaxes(title="correlation of two images", range=[-1, 1])
-    figure.update_yaxes(title="change by a random rotation", type="log", exponentformat="power")
+    figure.update_yaxes(
+        title="change by a random rotation", type="log", exponentformat="power", dtick=1
+    )
     ratio = found / typical_change(found.g, found.units)
     largest = int(found.units.values[-1])
     off = float(abs(ratio.sel(units=largest) - 1).max())
-    title = f"With {largest} units the change is (1 − r²) / n to {100 * off:.0f} %"
+    title = (
+        f"A random rotation of {largest} units moves a correlation by (1 − r²) / n, to "
+        f"{100 * off:.0f} %"
+    )
     return style.finish(figure, title, height=440)
