@@ -27,7 +27,8 @@ def near_sentence(found: xr.Dataset) -> str:
     apart, left = float(last.gap), float(last.misfit)
     return (
         f"*{found.attrs['title']}*, {layer_name(found.layer.values[-1])}, last checkpoint: the "
-        f"RSMs of two networks have a gap of {number(apart, 3)}. So a rotation must leave at least {100 * float(least_misfit(apart)) / 2:.1f} % of their variance "
+        f"RSMs of two networks have a gap of {number(apart, 3)}. So a rotation must "
+        f"leave at least {100 * float(least_misfit(apart)) / 2:.1f} % of their variance "
         f"unexplained, and need leave no more than {100 * apart / 2:.1f} %. It leaves "
         f"{100 * left / 2:.1f} %."
     )
