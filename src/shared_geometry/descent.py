@@ -31,7 +31,7 @@ def tree_task() -> Task:
     return Task(np.eye(8), np.concatenate(rows), np.eye(8))
 
 
-def digits_task(n_images: int = 200, n_unseen: int = 100) -> Task:
+def digits_task(n_images: int = 150, n_unseen: int = 100) -> Task:
     """Handwritten digits of 8 x 8 pixels, and their classes, an output each.
 
     The mean of the images that are seen is taken off all; the largest singular value of the

@@ -164,7 +164,7 @@ def apart_by_scale(
     *,
     scales: Sequence[float] = SCALES,
     n_networks: int = 6,
-    n_units: int = 48,
+    n_units: int = 40,
     steps: int = 1000,
     moments: int = 20,
     starts: Sequence[str] = tuple(STARTS),
