@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm, orthogonal_procrustes, sqrtm
 
-from shared_geometry import centring, descent, development, dynamics_report, figures, nearness
+from shared_geometry import (
+    beginnings,
+    centring,
+    descent,
+    development,
+    dynamics_report,
+    figures,
+    nearness,
+)
 from shared_geometry import linear_networks as linear
 from shared_geometry.analysis import Settings
 from shared_geometry.beyond import dynamics
@@ -554,7 +562,7 @@ def test_what_is_unexplained_of_two_networks_does_not_depend_on_their_order():
     ],
 )
 def test_claims_about_the_theory_are_judged(claim, outcome):
-    claims = (*nearness.CLAIMS, *centring.CLAIMS, *development.CLAIMS)
+    claims = (*nearness.CLAIMS, *centring.CLAIMS, *beginnings.CLAIMS)
     (chosen,) = (c for c in claims if c.name == claim)
     found = chosen.judge(np.random.default_rng(11))
     assert found.outcome == outcome
@@ -574,8 +582,8 @@ def test_claims_about_the_theory_can_fail(monkeypatch):
     assert centring.change_is_known(np.random.default_rng(0)).outcome == IN_PART
     monkeypatch.setattr(centring, "most_change", lambda g, reach: 0 * g)
     assert centring.change_is_known(np.random.default_rng(0)).outcome == FAILS
-    monkeypatch.setattr(development, "SCALES", (3.0,))
-    assert development.one_geometry(np.random.default_rng(0)).outcome == FAILS
+    monkeypatch.setattr(beginnings, "SCALES", (3.0,))
+    assert beginnings.one_geometry(np.random.default_rng(0)).outcome == FAILS
 
 
 # The study: do trained networks forget how they began?

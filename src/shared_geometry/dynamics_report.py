@@ -36,13 +36,12 @@ def near_sentence(found: xr.Dataset) -> str:
 
 def moved_table(answers: Mapping[str, xr.Dataset]) -> str:
     """How far SRM moved correlations, beside random rotations, layer by layer."""
-    rows = ["| population | layer | by SRM's rotations | by random ones, expected |"]
-    rows.append("|:--|:--|--:|--:|")
+    rows = ["| layer | by SRM's rotations | by random ones, expected |", "|:--|--:|--:|"]
     for population, found in answers.items():
         for label in found.layer.values:
             row = found[["moved", "moved_random"]].sel(layer=label).mean("network")
             rows.append(
-                f"| {population} | {layer_name(label)} | {_small(row.moved)} | "
+                f"| {population}: {layer_name(label)} | {_small(row.moved)} | "
                 f"{_small(row.moved_random)} |"
             )
     return "\n".join(rows)

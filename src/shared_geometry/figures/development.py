@@ -126,7 +126,8 @@ def differentiation(data: xr.Dataset) -> go.Figure:
     hidden = {
         f"{axis}axis{panel}": {"showticklabels": False} for panel in (2, 3, 4) for axis in "xy"
     }
-    return style.finish(figure, title, height=720, narrow={**hidden, "height": 600})
+    untitled = {"xaxis": {"title": {"text": ""}}}  # there is room for the headings alone
+    return style.finish(figure, title, height=720, narrow={**hidden, **untitled, "height": 600})
 
 
 def _over_time(data: xr.Dataset) -> list[go.Scatter]:
