@@ -1,6 +1,7 @@
 """Figures of the book: data in, Plotly figure out, nothing else done."""
 
 from shared_geometry.figures.answers import curves
+from shared_geometry.figures.development import differentiation, scales
 from shared_geometry.figures.emergence import (
     agreement_through_training,
     readings_by_layer,
@@ -16,6 +17,7 @@ from shared_geometry.figures.experiment import (
 from shared_geometry.figures.explorer import rsm_explorer
 from shared_geometry.figures.grid import rsm_grid
 from shared_geometry.figures.measures import agreement_map, measures_by_layer
+from shared_geometry.figures.nearness import moved_correlations, near_rsms
 from shared_geometry.figures.patterns import class_patterns
 from shared_geometry.figures.rigidity import (
     maps_by_layer,
@@ -35,16 +37,20 @@ __all__ = [
     "consistency_by_layer",
     "convergence",
     "curves",
+    "differentiation",
     "figure_2",
     "geometry_over_training",
     "growth",
     "maps_by_layer",
     "measures_by_layer",
+    "moved_correlations",
+    "near_rsms",
     "noise_curve",
     "readings_by_layer",
     "rsm_explorer",
     "rsm_grid",
     "rsm_panels",
+    "scales",
     "share_by_layer",
     "share_through_training",
     "simulated_rsms",
