@@ -206,13 +206,13 @@ def test_more_networks_predict_better_and_equal_numbers_take_that_advantage_away
 
 def test_others_are_the_populations_that_take_part_without_the_own_one():
     exchange = torch.arange(9, dtype=torch.float64).reshape(3, 3, 1)
-    found = across.others_mean(exchange, torch.tensor([True, True, False]))
+    found = common_space.others_mean(exchange, torch.tensor([True, True, False]))
     assert found[:, 0].tolist() == [3, 1, (2 + 5) / 2]
 
 
 def test_a_part_of_next_to_nothing_is_none():
-    own = torch.tensor([[0.5, across.LEAST / 2], [0.5, 0.8]])
-    found = across.part(own / 2, own)
+    own = torch.tensor([[0.5, common_space.LEAST / 2], [0.5, 0.8]])
+    found = common_space.part(own / 2, own)
     assert found[0].isnan().all()
     assert found[1].tolist() == [0.5, 0.5]
 
@@ -307,6 +307,15 @@ def test_activity_is_of_the_plans_images_whatever_a_network_was_trained_on(found
         assert x.mean(1).abs().max() < 1e-6
 
 
+def test_an_untrained_network_is_what_was_built(found, config, output):
+    it = plan(config, output=output)
+    own = populations(it)[0]
+    before, after = (recorded(own, 0, it, ["dense"], trained=t)["dense"] for t in (False, True))
+    assert not torch.allclose(before.alignment, after.alignment, atol=1e-3)
+    again = recorded(own, 0, it, ["dense"], trained=False)["dense"]
+    torch.testing.assert_close(before, again)
+
+
 def test_every_number_is_there(found):
     same = found.same_data.values > 0
     assert found.matched.isel(depth=slice(0, 3)).notnull().all()
@@ -318,6 +327,8 @@ def test_every_number_is_there(found):
     np.testing.assert_allclose(
         found.explained.sel(space="own", bound="estimate").values, own.mean(1)
     )
+    assert found.untrained.isel(population=np.flatnonzero(same)).notnull().all()
+    assert not np.allclose(found.untrained.isel(before=0), found.explained.isel(space=0))
     assert float(found.k) == 24
 
 
@@ -364,9 +375,10 @@ def test_the_figure_of_layers_has_an_entry_for_each_population_and_marks_the_bes
     assert figure.layout.updatemenus[0].active == place
     shown, marks = (t for t in figure.data if t.visible)
     expected = answers["one"].matched.isel(measure=0, population=place).mean("pair").values
-    np.testing.assert_allclose(np.asarray(shown.z), expected)
+    np.testing.assert_allclose(np.asarray(shown.z), expected.T)
     best = [["first pooling", "second pooling", "dense"][i] for i in expected.argmax(0)]
-    assert list(marks.y) == best
+    assert list(marks.x) == best
+    assert list(marks.y) == list(shown.y)
     button = figure.layout.updatemenus[0].buttons[0].args[0]["visible"]
     assert button[:2] == [True, True]
     assert sum(button) == 2
@@ -403,6 +415,7 @@ def test_tables_and_sentences_name_every_answer_and_population(answers):
         across_report.populations_table,
         across_report.order_table,
         across_report.spaces_table,
+        across_report.untrained_table,
     ):
         text = say(answers)
         assert "**another**" in text

@@ -133,15 +133,35 @@ def data_sentence(answers: Answers) -> str:
     for name, answer in answers.items():
         own = _names(answer)[0]
         strangers = [n for n in _names(answer) if n not in _names(answer, same_data=True)]
-        parts = [
-            f"{who} {_value(answer.exchange_part.sel(made_by=own, population=who))}"
-            for who in strangers
-        ]
-        lines.append(f"- {name}: {'; '.join(parts)}")
+        for makers in (own, *strangers):
+            parts = [
+                f"{who} {_value(answer.exchange_part.sel(made_by=makers, population=who))}"
+                for who in strangers
+                if who != makers
+            ]
+            lines.append(f"- {name}, space of {makers}: {'; '.join(parts)}")
     return (
-        "What a space of networks that were trained on all classes explains of a network trained "
-        "on other data, over what that network's own population explains:\n\n" + "\n".join(lines)
+        "What a space explains of a network that was trained on other data than its makers, over "
+        "what that network's own population explains:\n\n" + "\n".join(lines)
     )
+
+
+def untrained_table(answers: Answers) -> str:
+    """Variance explained by own and by others' spaces, before training and after it."""
+    head = ["networks", "own, before", "own, after", "others’, before", "others’, after"]
+    parts = []
+    for name, answer in answers.items():
+        rows = []
+        for who in _names(answer, same_data=True):
+            one = answer.sel(population=who)
+            cells = [
+                found
+                for space in ("own", "others")
+                for found in (one.untrained.sel(before=space), one.explained.sel(space=space))
+            ]
+            rows.append([who, *map(_value, cells)])
+        parts.append(f"**{name}**\n\n{_table(head, rows)}")
+    return "\n\n".join(parts)
 
 
 def verdict(answers: Answers) -> str:

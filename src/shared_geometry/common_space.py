@@ -18,6 +18,7 @@ from shared_geometry.srm import SRM
 from shared_geometry.srm_score import explained_power, power
 
 DRAWS = 10  # of networks out of a common space
+LEAST = 0.05  # variance that the own space must explain for a part of it to mean something
 
 
 class Space(NamedTuple):
@@ -147,3 +148,28 @@ def shuffled(populations: Sequence[Sequence[Split]], seed: int) -> list[list[Spl
         order = torch.randperm(networks[0].alignment.shape[1], generator=generator)
         found.append([Split(x[:, order], y) for x, y in networks])
     return found
+
+
+def part(values: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """Part of what the own space explains, network by network; NaN if that is once too little."""
+    return torch.where(own.amin(-1, keepdim=True) < LEAST, torch.nan, values / own)
+
+
+def others_mean(exchange: torch.Tensor, takes_part: torch.Tensor) -> torch.Tensor:
+    """What spaces of other populations explain of a network, on average.
+
+    Parameters
+    ----------
+    exchange : Tensor of shape (n_spaces, n_populations, n_networks)
+        From `exchanged`.
+    takes_part : Tensor of shape (n_spaces,), bool
+        Spaces that are counted; a population's own never is.
+
+    Returns
+    -------
+    Tensor of shape (n_populations, n_networks)
+        NaN for a population that finds no other.
+    """
+    n = len(exchange)
+    weight = takes_part.to(exchange)[:, None] * (1 - torch.eye(n, dtype=exchange.dtype))
+    return (weight[..., None] * exchange).sum(0) / weight.sum(0)[:, None]

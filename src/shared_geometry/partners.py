@@ -168,9 +168,14 @@ def train(population: Population, it: Plan, n_networks: int, progress: Progress)
 
 
 def recorded(
-    population: Population, network: int, it: Plan, layers: list[str] | None = None
+    population: Population,
+    network: int,
+    it: Plan,
+    layers: list[str] | None = None,
+    *,
+    trained: bool = True,
 ) -> dict[str, Split]:
-    """Activity of one trained network on the images that the plan's networks have not seen.
+    """Activity of one network on the images that the plan's networks have not seen.
 
     Units are drawn and every image is standardised as in an experiment.  Then each unit's mean
     over the alignment images is taken off, and all is divided by one number, so that networks of
@@ -184,12 +189,15 @@ def recorded(
         Says which images, how many units at most, and how the images are split.
     layers : list of str, optional
         Labels; None: all.
+    trained : bool
+        False: as it was before training.
     """
     config, images = it.config, it.data.test
     labels = list(population.layers) if layers is None else layers
     data, seed = population.data, population.seed
     module = build_for(data, population.architecture, population.stem, seed, network)
-    module.load_state_dict(load_checkpoint(population.folder, network, population.checkpoint))
+    if trained:
+        module.load_state_dict(load_checkpoint(population.folder, network, population.checkpoint))
     found = record_activations(
         module,
         images.images,

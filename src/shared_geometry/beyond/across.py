@@ -17,7 +17,7 @@ import xarray as xr
 from shared_geometry import layer_maps
 from shared_geometry.analysis import BOUNDS
 from shared_geometry.claims import Claim
-from shared_geometry.common_space import exchanged, in_common, shuffled
+from shared_geometry.common_space import exchanged, in_common, others_mean, part, shuffled
 from shared_geometry.config import Config
 from shared_geometry.layer_maps import MEASURES, depth_order, layer
 from shared_geometry.partners import Population, Split, populations, recorded, train
@@ -34,7 +34,6 @@ USES = ("partners", "layer_maps", "common_space", "maps", "architectures")
 AT_MOST = 5  # networks of a population
 PAIRS = 3  # of networks that are compared layer by layer
 NEARLY = 0.9  # part of what the own space explains that is nearly as much
-LEAST = 0.05  # variance that the own space must explain for a part of it to mean something
 SPACES = (
     "own",
     "common",  # as many networks as in the own one
@@ -54,43 +53,22 @@ def _intervals(values: torch.Tensor, config: Config) -> torch.Tensor:
     return torch.tensor(rows, dtype=torch.float64).reshape(*values.shape[:-1], 3)
 
 
-def part(values: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """Part of what the own space explains, network by network; NaN if that is once too little."""
-    return torch.where(own.amin(-1, keepdim=True) < LEAST, torch.nan, values / own)
-
-
-def others_mean(exchange: torch.Tensor, takes_part: torch.Tensor) -> torch.Tensor:
-    """What spaces of other populations explain of a network, on average.
-
-    Parameters
-    ----------
-    exchange : Tensor of shape (n_spaces, n_populations, n_networks)
-        From `common_space.exchanged`.
-    takes_part : Tensor of shape (n_spaces,), bool
-        Spaces that are counted; a population's own never is.
-
-    Returns
-    -------
-    Tensor of shape (n_populations, n_networks)
-        NaN for a population that finds no other.
-    """
-    n = len(exchange)
-    weight = takes_part.to(exchange)[:, None] * (1 - torch.eye(n, dtype=exchange.dtype))
-    return (weight[..., None] * exchange).sum(0) / weight.sum(0)[:, None]
+def _last(population: Population, n: int, it: Plan, *, trained: bool = True) -> list[Split]:
+    """The last hidden layer of the first n networks."""
+    label = list(population.layers)[-1]
+    return [recorded(population, i, it, [label], trained=trained)[label] for i in range(n)]
 
 
 def _spaces(everyone: Sequence[Population], n: int, it: Plan) -> xr.Dataset:
     """The last hidden layers in the spaces of all populations, and in one space."""
-    x = [
-        [recorded(p, i, it, list(p.layers)[-1:])[list(p.layers)[-1]] for i in range(n)]
-        for p in everyone
-    ]
+    x = [_last(p, n, it) for p in everyone]
     k = min(min(networks[0].alignment.shape) for networks in x)
     takes_part = torch.tensor([p.same_data for p in everyone])
     kept = [networks for networks, p in zip(x, everyone, strict=True) if p.same_data]
     apart, fairly = shuffled(kept, it.config.seed), {"equally_many": True, "seed": it.config.seed}
+    every = torch.ones(len(kept), dtype=torch.bool)
     exchange = exchanged(x, k)
-    alone = others_mean(exchanged(apart, k), torch.ones(len(kept), dtype=torch.bool))
+    alone = others_mean(exchanged(apart, k), every)
 
     def spread(values: torch.Tensor) -> torch.Tensor:
         """A row for every population: NaN for those on other data."""
@@ -99,6 +77,8 @@ def _spaces(everyone: Sequence[Population], n: int, it: Plan) -> xr.Dataset:
         return rows
 
     own = exchange.diagonal().T  # (n_populations, n_networks)
+    blank = exchanged([_last(p, n, it, trained=False) for p in everyone if p.same_data], k)
+    untrained = torch.stack([spread(blank.diagonal().T), spread(others_mean(blank, every))])
     values = torch.stack(
         [
             own,
@@ -120,10 +100,12 @@ def _spaces(everyone: Sequence[Population], n: int, it: Plan) -> xr.Dataset:
             ),
             "explained": ("space", "population", "bound", _intervals(values, it.config)),
             "part": ("space", "population", "bound", _intervals(part(values, own), it.config)),
+            "untrained": ("before", "population", "bound", _intervals(untrained, it.config)),
             "drawn": ("population", [len(networks[0].alignment) for networks in x]),
             "k": (k,),
         },
         space=list(SPACES),
+        before=["own", "others"],
         made_by=[p.name for p in everyone],
         population=[p.name for p in everyone],
     )
@@ -194,7 +176,8 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         layers, ``exchange`` (made_by, population, network), what one population's space explains
         of another's networks, and ``exchange_part``; ``explained`` and ``part`` (space,
         population), where `SPACES` are compared, and what they have of the own one's; NaN for
-        populations that were trained on other data where they do not take part.  ``accuracy``,
+        populations that were trained on other data where they do not take part.  ``untrained``
+        (before, population), explained by own and others' spaces before training.  ``accuracy``,
         ``drawn`` units and ``same_data`` of each population; ``k`` and ``networks``.
 
     Raises

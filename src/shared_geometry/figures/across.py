@@ -23,6 +23,8 @@ _SHOWN = {  # spaces, and what a legend calls them
     "others": "others’ spaces",
     "common, shuffled": "common, shuffled",
 }
+_WITH_ROOM = 7  # columns
+_FRAME = style.oklch(0.9, 0.09, 215)  # stands out from what is dark, as best matches are
 
 
 def matches(answer: xr.Dataset, measure: str, population: str) -> np.ndarray:
@@ -40,25 +42,19 @@ def _span(values: np.ndarray, digits: int = 2) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _colours(words: str) -> dict[str, Any]:
-    """From 0 to 1."""
-    ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
+def _colours(low: float, high: float, scale: list) -> dict[str, Any]:
+    ticks = np.linspace(low, high, 5).tolist()
     bar = {"orientation": "h", "thickness": 10, "len": 0.6, "y": 0, "yref": "container"}
     return {
-        "cmin": 0,
-        "cmax": 1,
-        "colorscale": style.SEQUENTIAL,
-        "colorbar": {
-            **bar,
-            "yanchor": "bottom",
-            "tickvals": ticks,
-            "ticktext": ["0", *(f"{t:g}" for t in ticks[1:])],
-            "title": {"text": words, "side": "top", "font": {"size": 12}},
-        },
+        "cmin": low,
+        "cmax": high,
+        "colorscale": scale,
+        "colorbar": {**bar, "yanchor": "bottom", "tickvals": ticks},
     }
 
 
 def _heatmap(z: np.ndarray, x: list[str], y: list[str], shown: bool, hover: str) -> go.Heatmap:
+    """Cells with their numbers in them, where there is room for these on a phone."""
     return go.Heatmap(
         z=z,
         x=x,
@@ -66,7 +62,7 @@ def _heatmap(z: np.ndarray, x: list[str], y: list[str], shown: bool, hover: str)
         coloraxis="coloraxis",
         visible=shown,
         hoverongaps=False,
-        texttemplate="%{z:.2f}",
+        texttemplate="%{z:.2f}" if len(x) <= _WITH_ROOM else None,
         textfont={"size": 11},
         hovertemplate=f"{hover}: %{{z:.3f}}<extra></extra>",
     )
@@ -107,31 +103,34 @@ def layers_matched(answers: Answers, measure: str) -> go.Figure:
     active = next((i for i, d in enumerate(depths) if d != depths[0]), 0)
     for place, (name, answer, population) in enumerate(entries):
         z = matches(answer, measure, population)
-        x = [layer_name(v) for v in json.loads(answer.attrs["layers"])[population]]
-        y = [layer_name(v) for v in answer.layer.values]
-        figure.add_trace(_heatmap(z, x, y, place == active, "%{y} with %{x}"))
+        others = [layer_name(v) for v in json.loads(answer.attrs["layers"])[population]]
+        own = [layer_name(v) for v in answer.layer.values]
+        figure.add_trace(
+            _heatmap(z.T, own, others, place == active, "%{x} with %{y} of the others")
+        )
         found = best_match(torch.as_tensor(z))
         figure.add_scatter(
-            x=[x[j] for _, j in found],
-            y=[y[i] for i, _ in found],
+            x=[own[i] for i, _ in found],
+            y=[others[j] for _, j in found],
             mode="markers",
-            marker={"symbol": "square-open", "size": 30, "color": style.ACCENT},
-            marker_line={"width": 2.5, "color": style.ACCENT},
+            marker={"symbol": "square-open", "size": 28, "color": _FRAME},
+            marker_line={"width": 2.5, "color": _FRAME},
             visible=place == active,
             showlegend=False,
             hoverinfo="skip",
         )
         labels.append(f"{name}: {population}" if many else f"with {population}")
     figure.update_layout(
-        coloraxis=_colours(measure), updatemenus=[_choice(labels, traces=2, active=active)]
+        coloraxis=_colours(0, 1, style.SEQUENTIAL),
+        updatemenus=[_choice(labels, traces=2, active=active)],
     )
     order = np.concatenate(
         [a.order.sel(measure=measure, bound="estimate").values[1:] for a in answers.values()]
     )
-    word = "follow" if (order >= NEARLY).all() else "follow only in part"
+    word = "follow" if (order >= NEARLY).all() else "only in part follow"
     title = f"Best matches {word} the order of depth: rank correlation {_span(order)}"
-    _squares(figure, "layers of the other networks", "")
-    return style.finish(figure, title, height=430)
+    _squares(figure, "own layers", "layers of the others")
+    return style.finish(figure, title, height=540)
 
 
 def spaces_exchanged(answers: Answers) -> go.Figure:
@@ -149,7 +148,7 @@ def spaces_exchanged(answers: Answers) -> go.Figure:
         hover = "space of %{y}, networks of %{x}"
         figure.add_trace(_heatmap(z, names, names, place == 0, hover))
         away.append(z[~np.eye(len(z), dtype=bool)])
-    figure.update_layout(coloraxis=_colours("part of what the own space explains"))
+    figure.update_layout(coloraxis=_colours(0.5, 1.5, style.DIVERGING))
     if len(answers) > 1:
         figure.update_layout(updatemenus=[_choice(list(answers), traces=1, active=0)])
     _squares(figure, "networks of", "space of")
