@@ -7,7 +7,7 @@ import torch
 import xarray as xr
 from scipy.linalg import orthogonal_procrustes
 
-from shared_geometry import across_report, common_space, figures, layer_maps
+from shared_geometry import across_report, common_space, figures, layer_maps, partners
 from shared_geometry.activations import layer_sizes
 from shared_geometry.architectures import WIDTHS, build_network
 from shared_geometry.beyond import across
@@ -298,6 +298,24 @@ def test_a_population_of_another_architecture_is_the_first_where_the_plan_says_s
     assert {p.stem for p in everyone[-2:]} == {"cifar"}
 
 
+def test_on_one_cifar_there_are_networks_that_were_trained_on_the_other(output, monkeypatch):
+    asked = []
+
+    def load(name, root, **draw):
+        asked.append((name, root, draw["train_images"]))
+        return load_dataset("digits", train_images=200)
+
+    monkeypatch.setattr(partners, "load_dataset", load)
+    config = Config.from_preset("smoke")
+    it = plan(config, output=output)
+    changed = Config.from_preset("smoke", dataset="cifar10", train_images=300)
+    *_, last = populations(it._replace(config=changed, root="there"))
+    assert asked == [("cifar100", "there", 300)]
+    assert last.name == "CIFAR-100"
+    assert len(last.data.train) == 200
+    assert not last.same_data
+
+
 def test_activity_is_of_the_plans_images_whatever_a_network_was_trained_on(found, config, output):
     it = plan(config, output=output)
     for population in populations(it):
@@ -382,6 +400,15 @@ def test_the_figure_of_layers_has_an_entry_for_each_population_and_marks_the_bes
     button = figure.layout.updatemenus[0].buttons[0].args[0]["visible"]
     assert button[:2] == [True, True]
     assert sum(button) == 2
+
+
+@pytest.mark.parametrize(("low", "words"), [(0.8, "matches follow"), (0.79, "only in part follow")])
+def test_the_title_says_whether_matches_follow_depth_everywhere(found, low, words):
+    made = found.copy(deep=True)
+    made["order"][:] = 0.95
+    made["order"].loc[{"population": "ResNet18"}] = low
+    title = figures.layers_matched({"made": made}, layer_maps.MEASURES[0]).layout.title.text
+    assert words in title.replace("<br>", " ")
 
 
 def test_one_answer_needs_no_menu_of_answers(found):

@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 import torch
 import xarray as xr
 
-from shared_geometry.beyond.across import NEARLY
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import curves
 from shared_geometry.layer_maps import best_match
+from shared_geometry.rules import HIGH
 from shared_geometry.wording import layer_name, number
 
 Answers = Mapping[str, xr.Dataset]
@@ -127,7 +127,7 @@ def layers_matched(answers: Answers, measure: str) -> go.Figure:
     order = np.concatenate(
         [a.order.sel(measure=measure, bound="estimate").values[1:] for a in answers.values()]
     )
-    word = "follow" if (order >= NEARLY).all() else "only in part follow"
+    word = "follow" if (order >= HIGH).all() else "only in part follow"
     title = f"Best matches {word} the order of depth: rank correlation {_span(order)}"
     _squares(figure, "own layers", "layers of the others")
     return style.finish(figure, title, height=540)
