@@ -19,6 +19,7 @@ from shared_geometry.randomness import torch_generator
 
 ARCHITECTURES = ("convnet", "resnet18")
 STEMS = ("imagenet", "cifar")
+WIDTHS = {"convnet": 1.0, "convnet-narrow": 0.5, "convnet-wide": 2.0}  # parts of the paper's
 
 # Fills a tensor with initial weights, drawn from a generator.
 Draw = Callable[..., object]
@@ -34,22 +35,27 @@ class ConvNet(nn.Module):
     ----------
     in_channels, image_size, n_classes : int
         Images are (n, in_channels, image_size, image_size).
+    width : float
+        Every hidden layer has so many times the paper's channels or units.
     """
 
-    def __init__(self, in_channels: int, image_size: int, n_classes: int) -> None:
+    def __init__(
+        self, in_channels: int, image_size: int, n_classes: int, width: float = 1.0
+    ) -> None:
         super().__init__()
         side = ((image_size - 2) // 2 - 2) // 2
-        self.conv1 = nn.Conv2d(in_channels, 32, 3, padding=1)
-        self.conv2 = nn.Conv2d(32, 32, 3)
+        first, second, dense = (round(width * n) for n in (32, 64, 512))
+        self.conv1 = nn.Conv2d(in_channels, first, 3, padding=1)
+        self.conv2 = nn.Conv2d(first, first, 3)
         self.pool1 = PooledReLU()
         self.dropout1 = Dropout(0.25)
-        self.conv3 = nn.Conv2d(32, 64, 3, padding=1)
-        self.conv4 = nn.Conv2d(64, 64, 3)
+        self.conv3 = nn.Conv2d(first, second, 3, padding=1)
+        self.conv4 = nn.Conv2d(second, second, 3)
         self.pool2 = PooledReLU()
         self.dropout2 = Dropout(0.25)
-        self.dense = nn.Linear(64 * side * side, 512)
+        self.dense = nn.Linear(second * side * side, dense)
         self.dropout3 = Dropout(0.5)
-        self.logits = nn.Linear(512, n_classes)
+        self.logits = nn.Linear(dense, n_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, n_classes) of normalised images (n, c, h, w)."""
@@ -192,13 +198,12 @@ def _initialise(network: nn.Module, draw: Draw, generator: torch.Generator) -> N
 
 
 def _check(architecture: str, stem: str, image_size: int) -> None:
-    if architecture not in ARCHITECTURES:
-        raise InputError(
-            f"architecture={architecture!r} is not allowed: {' or '.join(ARCHITECTURES)}"
-        )
+    known = list(dict.fromkeys((*ARCHITECTURES, *WIDTHS)))
+    if architecture not in known:
+        raise InputError(f"architecture={architecture!r} is not allowed: {' or '.join(known)}")
     if stem not in STEMS:
         raise InputError(f"stem={stem!r} is not allowed: {' or '.join(STEMS)}")
-    least = 10 if architecture == "convnet" else 8
+    least = 10 if architecture in WIDTHS else 8
     if image_size < least:
         raise InputError(
             f"images of {image_size} x {image_size} pixels are too small for {architecture}: "
@@ -220,7 +225,8 @@ def build_network(
 
     Parameters
     ----------
-    architecture : {"convnet", "resnet18"}
+    architecture : {"convnet", "resnet18", "convnet-narrow", "convnet-wide"}
+        The paper's two, and ConvNet with half or double its channels and units.
     in_channels, image_size, n_classes : int
         Images are (n, in_channels, image_size, image_size).
     stem : {"imagenet", "cifar"}
@@ -243,12 +249,12 @@ def build_network(
     _check(architecture, stem, image_size)
     generator = torch_generator(seed, "initialise", architecture, network)
     with torch.device("meta"):
-        if architecture == "convnet":
-            module = ConvNet(in_channels, image_size, n_classes)
+        if architecture in WIDTHS:
+            module = ConvNet(in_channels, image_size, n_classes, WIDTHS[architecture])
         else:
             module = ResNet18(in_channels, image_size, n_classes, stem)
     module.to_empty(device="cpu")
-    draw = nn.init.xavier_uniform_ if architecture == "convnet" else _he_normal
+    draw = nn.init.xavier_uniform_ if architecture in WIDTHS else _he_normal
     _initialise(module, draw, generator)
     return module
 
@@ -261,7 +267,7 @@ def recorded_layers(network: str | nn.Module) -> dict[str, str]:
 
     Parameters
     ----------
-    network : {"convnet", "resnet18"} or nn.Module
+    network : nn.Module, or an architecture of `build_network`
 
     Returns
     -------
@@ -271,7 +277,7 @@ def recorded_layers(network: str | nn.Module) -> dict[str, str]:
     if isinstance(network, nn.Module):
         network = type(network).__name__.lower()
     _check(network, STEMS[0], 32)
-    if network == "convnet":
+    if network in WIDTHS:
         return {name: name for name in ("pool1", "pool2", "dense", "logits")}
     opening = {str(2 * i + 1): f"blocks.{i}.norm1" for i in range(1, 8)}
     return {"1": "stem_norm", **opening, "17": "norm"}

@@ -28,6 +28,7 @@ class Plan(NamedTuple):
     networks: Path  # trained networks, shared by all configs that train alike
     folder: Path  # of this config
     code: str  # hash of the source that analyses
+    root: str | Path | None = None  # folder of the data sets
 
 
 def build(config: Config, data: Dataset, network: int) -> torch.nn.Module:
@@ -91,6 +92,7 @@ def plan(config: Config, root: str | Path | None = None, output: str | Path = "r
         output / f"networks-{key}",
         output / config.digest,
         source_digest(),
+        root,
     )
 
 

@@ -1,5 +1,6 @@
 """Figures of the book: data in, Plotly figure out, nothing else done."""
 
+from shared_geometry.figures.across import layers_matched, spaces_compared, spaces_exchanged
 from shared_geometry.figures.answers import curves
 from shared_geometry.figures.development import differentiation, scales
 from shared_geometry.figures.emergence import (
@@ -41,6 +42,7 @@ __all__ = [
     "figure_2",
     "geometry_over_training",
     "growth",
+    "layers_matched",
     "maps_by_layer",
     "measures_by_layer",
     "moved_correlations",
@@ -54,6 +56,8 @@ __all__ = [
     "share_by_layer",
     "share_through_training",
     "simulated_rsms",
+    "spaces_compared",
+    "spaces_exchanged",
     "training_curves",
     "variance_by_k",
     "variance_by_layer",

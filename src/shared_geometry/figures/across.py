@@ -1,0 +1,185 @@
+"""Figures of the chapter on architectures: answers of the study, population by population."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+import xarray as xr
+
+from shared_geometry.figures import style
+from shared_geometry.figures.answers import curves
+from shared_geometry.layer_maps import best_match
+from shared_geometry.rules import HIGH
+from shared_geometry.wording import layer_name, number
+
+Answers = Mapping[str, xr.Dataset]
+_SHOWN = {  # spaces, and what a legend calls them
+    "own": "own space",
+    "common": "common space",
+    "common, all": "common, all networks",
+    "others": "others’ spaces",
+    "common, shuffled": "common, shuffled",
+}
+_WITH_ROOM = 7  # columns
+_FRAME = style.oklch(0.9, 0.09, 215)  # stands out from what is dark, as best matches are
+
+
+def matches(answer: xr.Dataset, measure: str, population: str) -> np.ndarray:
+    """Mean over pairs of networks: (layers of the plan's networks, layers of the others)."""
+    depth = len(json.loads(answer.attrs["layers"])[population])
+    found = answer.matched.sel(measure=measure, population=population).mean("pair")
+    return found.values[:, :depth]
+
+
+def _span(values: np.ndarray, digits: int = 2) -> str:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return "no number"
+    low, high = number(known.min(), digits), number(known.max(), digits)
+    return low if low == high else f"{low} to {high}"
+
+
+def _colours(low: float, high: float, scale: list) -> dict[str, Any]:
+    ticks = np.linspace(low, high, 5).tolist()
+    bar = {"orientation": "h", "thickness": 10, "len": 0.6, "y": 0, "yref": "container"}
+    return {
+        "cmin": low,
+        "cmax": high,
+        "colorscale": scale,
+        "colorbar": {**bar, "yanchor": "bottom", "tickvals": ticks},
+    }
+
+
+def _heatmap(z: np.ndarray, x: list[str], y: list[str], shown: bool, hover: str) -> go.Heatmap:
+    """Cells with their numbers in them, where there is room for these on a phone."""
+    return go.Heatmap(
+        z=z,
+        x=x,
+        y=y,
+        coloraxis="coloraxis",
+        visible=shown,
+        hoverongaps=False,
+        texttemplate="%{z:.2f}" if len(x) <= _WITH_ROOM else None,
+        textfont={"size": 11},
+        hovertemplate=f"{hover}: %{{z:.3f}}<extra></extra>",
+    )
+
+
+def _choice(labels: list[str], traces: int, active: int) -> dict[str, Any]:
+    """A menu in which each entry shows so many traces."""
+    buttons = [
+        {
+            "label": label,
+            "method": "restyle",
+            "args": [{"visible": [i == j for j in range(len(labels)) for _ in range(traces)]}],
+        }
+        for i, label in enumerate(labels)
+    ]
+    return style.dropdown(buttons) | {"active": active}
+
+
+def _squares(figure: go.Figure, x: str, y: str) -> go.Figure:
+    plain = {"type": "category", "showgrid": False}
+    figure.update_xaxes(**plain, title=x)
+    return figure.update_yaxes(**plain, title=y, autorange="reversed")
+
+
+def layers_matched(answers: Answers, measure: str) -> go.Figure:
+    """Layers of a population's networks against those of other networks; a frame marks the best.
+
+    Parameters
+    ----------
+    answers : mapping of str to xarray.Dataset
+        Population -> answer of the study.
+    measure : str
+        One of `layer_maps.MEASURES`.
+    """
+    many, figure, labels = len(answers) > 1, go.Figure(), []
+    entries = [(k, a, str(p)) for k, a in answers.items() for p in a.population.values]
+    depths = [len(json.loads(a.attrs["layers"])[p]) for _, a, p in entries]
+    active = next((i for i, d in enumerate(depths) if d != depths[0]), 0)
+    for place, (name, answer, population) in enumerate(entries):
+        z = matches(answer, measure, population)
+        others = [layer_name(v) for v in json.loads(answer.attrs["layers"])[population]]
+        own = [layer_name(v) for v in answer.layer.values]
+        figure.add_trace(
+            _heatmap(z.T, own, others, place == active, "%{x} with %{y} of the others")
+        )
+        found = best_match(torch.as_tensor(z))
+        figure.add_scatter(
+            x=[own[i] for i, _ in found],
+            y=[others[j] for _, j in found],
+            mode="markers",
+            marker={"symbol": "square-open", "size": 28, "color": _FRAME},
+            marker_line={"width": 2.5, "color": _FRAME},
+            visible=place == active,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+        labels.append(f"{name}: {population}" if many else f"with {population}")
+    figure.update_layout(
+        coloraxis=_colours(0, 1, style.SEQUENTIAL),
+        updatemenus=[_choice(labels, traces=2, active=active)],
+    )
+    order = np.concatenate(
+        [a.order.sel(measure=measure, bound="estimate").values[1:] for a in answers.values()]
+    )
+    word = "follow" if (order >= HIGH).all() else "only in part follow"
+    title = f"Best matches {word} the order of depth: rank correlation {_span(order)}"
+    _squares(figure, "own layers", "layers of the others")
+    return style.finish(figure, title, height=540)
+
+
+def spaces_exchanged(answers: Answers) -> go.Figure:
+    """What the space of each population explains of each, over what its own one does.
+
+    Parameters
+    ----------
+    answers : mapping of str to xarray.Dataset
+        Population -> answer of the study.
+    """
+    figure, away = go.Figure(), []
+    for place, answer in enumerate(answers.values()):
+        z = answer.exchange_part.sel(bound="estimate").values
+        names = [str(v) for v in answer.population.values]
+        hover = "space of %{y}, networks of %{x}"
+        figure.add_trace(_heatmap(z, names, names, place == 0, hover))
+        away.append(z[~np.eye(len(z), dtype=bool)])
+    figure.update_layout(coloraxis=_colours(0.5, 1.5, style.DIVERGING))
+    if len(answers) > 1:
+        figure.update_layout(updatemenus=[_choice(list(answers), traces=1, active=0)])
+    _squares(figure, "networks of", "space of")
+    title = (
+        "The space of another population explains "
+        f"{_span(100 * np.concatenate(away), 0)} % of what the own one does"
+    )
+    return style.finish(figure, title, height=520)
+
+
+def spaces_compared(answers: Answers) -> go.Figure:
+    """Variance explained in the own space, the common one and those of others.
+
+    Parameters
+    ----------
+    answers : mapping of str to xarray.Dataset
+        Population -> answer of the study.
+    """
+    series, parts = {}, []
+    for name, answer in answers.items():
+        found = answer.isel(population=np.flatnonzero(answer.same_data.values))
+        series[name] = {text: found.explained.sel(space=s) for s, text in _SHOWN.items()}
+        parts.append(found["part"].sel(space="common", bound="estimate").values)
+    figure = curves(
+        series,
+        "Equally many networks explain, in the common space, "
+        f"{_span(100 * np.concatenate(parts), 0)} % of what they do in the own one",
+        x=None,
+        y="variance explained",
+        dotted=[_SHOWN["common, shuffled"]],
+        height=480,
+    )
+    figure.update_traces(mode="markers")
+    return figure.update_layout(scattermode="group", scattergap=0.4)
