@@ -2,8 +2,8 @@
 
 A study is a module of `shared_geometry.beyond` with a function ``measure(it, progress)`` from a
 plan, whose networks are trained, to a labelled data set, and a number ``FORMAT``, to be raised
-when that changes.  Here it is found by name, run once, kept beside the results of the run, and
-read again.
+when that changes; ``USES`` may name more modules of the package whose change makes an answer old.
+Here it is found by name, run once, kept beside the results of the run, and read again.
 """
 
 import pkgutil
@@ -84,7 +84,9 @@ def study(
     """
     form = _form(name)
     it = plan(config, root, writable_folder(output))
-    path, code = study_path(name, config, output), source_digest("population", f"beyond/{name}")
+    path = study_path(name, config, output)
+    uses = getattr(_module(name), "USES", ())
+    code = source_digest("population", f"beyond/{name}", *uses)
     with locked(it.folder.with_name(f".{it.folder.name}.lock")):
         ready = reuse(path, lambda p: load_study(name, p))
         if ready is not None and ready.attrs["code"] == code:
