@@ -29,6 +29,17 @@ def provenance_line(results: xr.Dataset) -> str:
     )
 
 
+def study_line(found: xr.Dataset) -> str:
+    """Recipe, networks, commit, machine and time of a study's answer, in one line."""
+    config, recipe = config_of(found), json.loads(found.attrs["recipe"])
+    return (
+        f"{config.networks} {_subject(found)}, recipe “{config.recipe}”, {recipe['epochs']} "
+        f"epochs, seed {config.seed}; commit {found.attrs['commit'][:12]}; "
+        f"{found.attrs['hardware']}; {float(found.attrs['seconds']):.0f} s; "
+        f"{found.attrs['command']}"
+    )
+
+
 def describe_run(results: xr.Dataset) -> str:
     """Table of what was run, and whether it was at the paper's length."""
     config, recipe = config_of(results), json.loads(results.attrs["recipe"])

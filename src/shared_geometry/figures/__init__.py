@@ -10,6 +10,7 @@ from shared_geometry.figures.experiment import (
 )
 from shared_geometry.figures.explorer import rsm_explorer
 from shared_geometry.figures.grid import rsm_grid
+from shared_geometry.figures.heads import pair_matrices
 from shared_geometry.figures.patterns import class_patterns
 from shared_geometry.figures.rsm import rsm_panels
 from shared_geometry.figures.simulation import causes, figure_2, noise_curve, simulated_rsms
@@ -25,6 +26,7 @@ __all__ = [
     "geometry_over_training",
     "growth",
     "noise_curve",
+    "pair_matrices",
     "rsm_explorer",
     "rsm_grid",
     "rsm_panels",
