@@ -431,29 +431,56 @@ def test_titles_and_verdicts_hold_the_numbers_of_all_populations():
     ]  # fmt: skip
 
 
-def test_every_population_and_layer_has_its_curves(answer):
-    answers = {"live": answer[0]}
-    layers = swaps_report.by_layer(answers)["live"]
+def test_every_population_and_layer_has_its_curves_and_its_rows(answer):
+    answers = {swaps_report.live_name(answer[0]): answer[0]}
+    assert list(answers) == ["handwritten digits, live"]
+    layers = swaps_report.by_layer(answers)["handwritten digits, live"]
     assert list(layers) == [
         "its own head", "rotation", "linear map", "permutation of channels", "no alignment",
         "chance",
     ]  # fmt: skip
     images = swaps_report.by_images(answers)
-    assert list(images) == ["live: first pooling", "live: second pooling", "live: dense"]
+    names = ["first pooling", "second pooling", "dense"]
+    assert list(images) == [f"handwritten digits, live: {name}" for name in names]
     for curves in (swaps_report.by_layer(answers), images, swaps_report.newcomers(answers)):
-        figure = figures.curves(curves, "Found", x=None, y="accuracy", dotted=["chance"])
+        figure = figures.accuracy_curves(curves, "Found", x=None, dotted=swaps_report.REFERENCES)
         assert all(np.isfinite(np.asarray(trace.y)).all() for trace in figure.data)
-    for table in (swaps_report.layers_table, swaps_report.images_table):
-        lines = table(answers).splitlines()
-        assert len(lines) == 5
+        points = sum(len(trace.y) for trace in figure.data)
+        assert len(swaps_report.table(curves)) == points
+    tables = (swaps_report.loss_table, swaps_report.alignment_table, swaps_report.images_table)
+    for table in tables:
+        lines = [line for line in table(answers).splitlines() if line.startswith("|")]
+        assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in names]
         assert len({line.count("|") for line in lines}) == 1
 
 
-def test_pairs_are_shown_one_matrix_at_a_time():
+def test_equal_ratios_of_errors_are_equal_distances_and_bounds_change_places():
+    bounds = ["estimate", "low", "high"]
+    accuracy = xr.DataArray(
+        [[0.9, 0.8, 0.95], [0.99, 0.98, 1.0]],
+        {"layer": ["pool1", "dense"], "bound": bounds},
+        ("layer", "bound"),
+    )
+    figure = figures.accuracy_curves({"a": {"b": accuracy}}, "Found", x=None)
+    (curve,) = figure.data
+    assert figure.layout.yaxis.type == "log"
+    assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # few errors on top
+    np.testing.assert_allclose(curve.y, [0.1, 0.01])
+    np.testing.assert_allclose(curve.customdata, [0.9, 0.99])
+    np.testing.assert_allclose(curve.error_y.array, [0.1, 0.01])  # to more errors
+    np.testing.assert_allclose(curve.error_y.arrayminus, [0.05, 0.009])  # 1.0 is drawn at 0.999
+    shown = dict(zip(figure.layout.yaxis.ticktext, figure.layout.yaxis.tickvals, strict=True))
+    assert shown["90 %"] == pytest.approx(0.1)
+
+
+def test_pairs_are_shown_one_matrix_at_a_time_with_what_they_lose():
     matrix = np.array([[0.9, 0.1], [0.4, 0.8]])
-    figure = figures.pair_matrices({"a": matrix, "b": matrix.T}, "Found")
+    own = np.array([0.9, 0.8])
+    figure = figures.pair_matrices({"a": matrix, "b": matrix.T}, {"a": own, "b": own}, "Found")
     assert [t.visible for t in figure.data] == [True, False]
-    np.testing.assert_array_equal(figure.data[0].z, matrix)
+    np.testing.assert_array_equal(figure.data[0].customdata, matrix)
+    np.testing.assert_allclose(figure.data[0].z, [[0, 75], [45, 0]], atol=1e-9)
+    assert figure.layout.coloraxis.cmax == pytest.approx(75)
     (menu,) = figure.layout.updatemenus
     assert menu.buttons[1].args[0]["visible"] == [False, True]
     assert figure.layout.yaxis.title.text == "whose layers"
@@ -461,4 +488,4 @@ def test_pairs_are_shown_one_matrix_at_a_time():
 
 def test_no_matrix_is_refused():
     with pytest.raises(InputError, match="empty"):
-        figures.pair_matrices({}, "Found")
+        figures.pair_matrices({}, {}, "Found")

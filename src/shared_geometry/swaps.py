@@ -25,7 +25,8 @@ from shared_geometry.stitching import accuracy, channels, run_from
 
 AXES = 1000  # of a larger layer, each network's own strongest directions are aligned
 JUDGED = 500  # held-out images that the heads name
-AT_ONCE = 2**23  # numbers of a layer's maps kept of a network, for alignments channel by channel
+_PART = 1000  # images that are recorded at once
+AT_ONCE = 2**22  # numbers of a layer's maps kept of a network, for alignments channel by channel
 
 # From network a's activity to what head b is given, units x images.
 Way = Callable[[int], Callable[[int], Tensor]]
@@ -84,9 +85,17 @@ def record_layer(it: Plan, heads: Sequence[nn.Module], label: str) -> Layer:
     found = Layer(label, list(heads), it.data.test.labels[judged], [], [], [], [], [], [], [])
     for i, network in enumerate(heads):
         generator = torch_generator(it.config.seed, "heads", "axes", label, i)
-        recorded = record_activations(network, images, layers, mean_image=mean, device=device)
-        _add(found, recorded.pop(label).to(device), m, generator)
+        x = torch.empty(it.sizes[label], len(images), device=device)
+        for part in torch.arange(len(images)).split(_PART):  # a copy of a part, not of all
+            how = {"mean_image": mean, "device": device, "name": f"network {i}"}
+            x[:, part] = record_activations(network, images[part], layers, **how)[label].to(x)
+        _add(found, x, m, generator)
     return found
+
+
+def _power(x: Tensor) -> float:
+    """Sum of squares: of a row in single precision, of rows in double, without a copy."""
+    return torch.linalg.vector_norm(x, dim=1).double().square().sum().item()
 
 
 def _add(layer: Layer, x: Tensor, m: int, generator: torch.Generator) -> None:
@@ -95,8 +104,7 @@ def _add(layer: Layer, x: Tensor, m: int, generator: torch.Generator) -> None:
     k = min(len(x), m - 1, AXES)
     axes = None if k == len(x) else principal_axes(x[:, :m], k, generator)
     inside = x if axes is None else axes.mT @ x
-    total = x[:, :m].square().sum(dtype=torch.float64)
-    share = inside[:, :m].square().sum(dtype=torch.float64) / total if total > 0 else total + 1
+    whole, held = _power(x[:, :m]), _power(inside[:, :m])
     kept = max(1, min(m, AT_ONCE // len(x)))
     layer.mean.append(mean)
     layer.axes.append(axes)
@@ -104,7 +112,7 @@ def _add(layer: Layer, x: Tensor, m: int, generator: torch.Generator) -> None:
     layer.unseen.append(inside[:, m:])
     layer.maps.append(x[:, :kept].clone())
     layer.held_out.append(x[:, m:].clone())
-    layer.share.append(share.item())
+    layer.share.append(held / whole if whole else 1.0)
 
 
 def _lifted(layer: Layer, b: int, y: Tensor) -> Tensor:

@@ -1,12 +1,14 @@
 """The chapter on swapped heads: answers in, curves and sentences with numbers out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from shared_geometry.beyond.heads import CLAIM, ENOUGH
-from shared_geometry.wording import in_a_sentence, interval_text, layer_name
+from shared_geometry.results import config_of
+from shared_geometry.wording import NAMES, in_a_sentence, interval_text, layer_name, number
 
 Answers = Mapping[str, xr.Dataset]
 Curves = dict[str, dict[str, xr.DataArray]]
@@ -19,6 +21,11 @@ _WAYS = {
     "permutation of channels": "permutation of channels",
     "none": "no alignment",
 }
+
+
+def live_name(found: xr.Dataset) -> str:
+    """What the menus call the population of this page's own run."""
+    return f"{NAMES[config_of(found).dataset]}, live"
 
 
 def _chance(found: xr.Dataset, like: xr.DataArray) -> xr.DataArray:
@@ -105,6 +112,11 @@ def pairs(answers: Answers) -> dict[str, np.ndarray]:
         title: row.accuracy.sel(way="rotation").transpose("lower", "head").values
         for title, row in _each_layer(answers)
     }
+
+
+def own(answers: Answers) -> dict[str, np.ndarray]:
+    """Accuracy of each network with its own head, by the names of `pairs`."""
+    return {title: row.own.values for title, row in _each_layer(answers)}
 
 
 def pairs_alt(answers: Answers) -> str:
@@ -211,33 +223,69 @@ def layers_alt(answers: Answers) -> str:
     return "Line chart of accuracy over layers. " + " ".join(lines)
 
 
-def layers_table(answers: Answers) -> str:
-    """What was aligned in each layer, and what a swap loses by each way, in points."""
-    ways = ("rotation", "linear map", "rotation of channels", "permutation of channels", "none")
+def _tables(answers: Answers, heading: str, row: Callable[[str, xr.Dataset], str]) -> str:
+    """A table a population, under its name: a row a layer."""
+    parts = []
+    for title, found in answers.items():
+        labels = [str(label) for label in found.layer.values]
+        rows = [row(label, found.sel(layer=label)) for label in labels]
+        parts.append("\n".join([f"**{title}**", "", heading, *rows]))
+    return "\n\n".join(parts)
+
+
+def alignment_table(answers: Answers) -> str:
+    """What was aligned in each layer, and what it costs to go into the space and back."""
     heading = (
-        "| population, layer | units | axes (variance) | own | "
-        + " | ".join("no alignment" if way == "none" else way for way in ways)
-        + " | through the space and back |"
+        "| layer | units | dimensions aligned | of the variance | own accuracy "
+        "| into the space and back |\n|:--|--:|--:|--:|--:|--:|"
     )
-    rows = [heading, "|:--|--:|:--|--:|" + ":--|" * (len(ways) + 1)]
-    for title, row in _each_layer(answers):
+
+    def line(label: str, row: xr.Dataset) -> str:
         own = 100 * row.own.values
-        losses = [interval_text(100 * row.loss.sel(way=way).values, 1) for way in ways]
-        back = own - 100 * np.diagonal(row.accuracy.sel(way="rotation").values)
-        rows.append(
-            f"| {title} | {int(row.units):,} | {int(row.axes):,} ({_percent(row.share)}) "
-            f"| {own.mean():.1f} | {' | '.join(losses)} | {back.mean():.1f} |"
+        back = 100 * np.diagonal(row.accuracy.sel(way="rotation").values)
+        return (
+            f"| {layer_name(label)} | {int(row.units):,} | {int(row.axes):,} "
+            f"| {_percent(row.share)} | {own.mean():.1f} % | {number(own.mean() - back.mean(), 1)} "
+            "lost |"
         )
-    return "\n".join(rows).replace("-0.0", "0.0")
+
+    return _tables(answers, heading, line)
+
+
+def loss_table(answers: Answers) -> str:
+    """Points of accuracy that a swap loses, by layer and way."""
+    ways = ("rotation", "linear map", "rotation of channels", "permutation of channels", "none")
+    names = [_WAYS.get(way, way) for way in ways]
+    heading = "| layer | " + " | ".join(names) + " |\n|:--|" + ":--|" * len(ways)
+
+    def line(label: str, row: xr.Dataset) -> str:
+        losses = [interval_text(100 * row.loss.sel(way=way).values, 1) for way in ways]
+        return f"| {layer_name(label)} | {' | '.join(losses)} |"
+
+    return _tables(answers, heading, line)
 
 
 def images_table(answers: Answers) -> str:
     """Fewest alignment images that come near what all achieve, by layer and way."""
     ways = [str(way) for way in next(iter(answers.values())).fitted_way.values]
-    rows = ["| population, layer | units | images | " + " | ".join(ways) + " |"]
-    rows.append("|:--|--:|--:|" + "--:|" * len(ways))
-    for title, row in _each_layer(answers):
-        most = int(row.images[-1])
+    heading = "| layer | all there are | " + " | ".join(ways) + " |\n|:--|--:|" + "--:|" * len(ways)
+
+    def line(label: str, row: xr.Dataset) -> str:
         cells = " | ".join(f"{fewest(row, way):,}" for way in ways)
-        rows.append(f"| {title} | {int(row.units):,} | {most:,} | {cells} |")
-    return "\n".join(rows)
+        return f"| {layer_name(label)} | {int(row.images[-1]):,} | {cells} |"
+
+    return _tables(answers, heading, line)
+
+
+def table(curves: Curves) -> pd.DataFrame:
+    """The accuracies behind curves, for a download: a row a point."""
+    rows = []
+    for population, series in curves.items():
+        for name, values in series.items():
+            (dim,) = (str(d) for d in values.dims if d != "bound")
+            bounds = values if "bound" in values.dims else values.expand_dims(bound=["estimate"])
+            for place in values[dim].values:
+                there = bounds.sel({dim: place})
+                found = {str(b): float(there.sel(bound=b)) for b in there.bound.values}
+                rows.append({"population": population, "curve": name, dim: place, **found})
+    return pd.DataFrame(rows)

@@ -185,8 +185,8 @@ CLAIM = Claim(
     "heads",
     "A rotation is enough to swap heads: one network's layers work with another's as with its own",
     "after Lenc and Vedaldi (2015)",
-    f"in each layer, the accuracy lost is at most {ENOUGH:.0%} of own accuracy minus chance, up to "
-    "the upper end of its 95 % interval",
+    f"in each layer, the accuracy lost is at most {100 * ENOUGH:g} % of own accuracy minus chance, "
+    "up to the upper end of its 95 % interval",
     "heads-by-layer",
     judge,
 )

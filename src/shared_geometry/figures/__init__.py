@@ -10,13 +10,14 @@ from shared_geometry.figures.experiment import (
 )
 from shared_geometry.figures.explorer import rsm_explorer
 from shared_geometry.figures.grid import rsm_grid
-from shared_geometry.figures.heads import pair_matrices
+from shared_geometry.figures.heads import accuracy_curves, pair_matrices
 from shared_geometry.figures.patterns import class_patterns
 from shared_geometry.figures.rsm import rsm_panels
 from shared_geometry.figures.simulation import causes, figure_2, noise_curve, simulated_rsms
 from shared_geometry.figures.solver import convergence, growth
 
 __all__ = [
+    "accuracy_curves",
     "causes",
     "class_patterns",
     "consistency_by_layer",
