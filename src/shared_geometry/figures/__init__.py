@@ -19,6 +19,7 @@ from shared_geometry.figures.explorer import rsm_explorer
 from shared_geometry.figures.grid import rsm_grid
 from shared_geometry.figures.measures import agreement_map, measures_by_layer
 from shared_geometry.figures.nearness import moved_correlations, near_rsms
+from shared_geometry.figures.heads import accuracy_curves, pair_matrices
 from shared_geometry.figures.patterns import class_patterns
 from shared_geometry.figures.rigidity import (
     maps_by_layer,
@@ -33,6 +34,7 @@ from shared_geometry.figures.solver import convergence, growth
 __all__ = [
     "agreement_map",
     "agreement_through_training",
+    "accuracy_curves",
     "causes",
     "class_patterns",
     "consistency_by_layer",
@@ -49,6 +51,7 @@ __all__ = [
     "near_rsms",
     "noise_curve",
     "readings_by_layer",
+    "pair_matrices",
     "rsm_explorer",
     "rsm_grid",
     "rsm_panels",
