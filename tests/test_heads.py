@@ -12,7 +12,7 @@ import xarray as xr
 from sklearn.linear_model import Ridge as SklearnRidge
 
 import shared_geometry
-from shared_geometry import figures, rules, stitches, swaps, swaps_report
+from shared_geometry import figures, report, rules, stitches, swaps, swaps_report
 from shared_geometry.activations import record_activations
 from shared_geometry.architectures import ToyNet, build_network, recorded_layers
 from shared_geometry.beyond import heads
@@ -328,6 +328,14 @@ def test_an_answer_is_small_and_read_again_as_it_was(answer):
     xr.testing.assert_identical(load_study("heads", path), found)
 
 
+def test_an_answer_says_what_made_it_in_a_line(answer):
+    line = report.study_line(answer[0])
+    assert line.startswith("3 ConvNets on handwritten digits, recipe “fast”, 2 epochs, seed 0; ")
+    assert "; commit " in line
+    assert line.endswith(answer[0].attrs["command"])
+    assert "study heads" in line
+
+
 def test_with_its_own_head_a_network_is_as_good_as_it_is(answer):
     found = answer[0]
     own = found.accuracy.sel(way="none").values
@@ -466,7 +474,7 @@ def test_equal_ratios_of_errors_are_equal_distances_and_bounds_change_places():
     assert figure.layout.yaxis.type == "log"
     assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # few errors on top
     np.testing.assert_allclose(curve.y, [0.1, 0.01])
-    np.testing.assert_allclose(curve.customdata, [0.9, 0.99])
+    assert list(curve.text) == ["90.0 %", "99.0 %"]
     np.testing.assert_allclose(curve.error_y.array, [0.1, 0.01])  # to more errors
     np.testing.assert_allclose(curve.error_y.arrayminus, [0.05, 0.009])  # 1.0 is drawn at 0.999
     shown = dict(zip(figure.layout.yaxis.ticktext, figure.layout.yaxis.tickvals, strict=True))
@@ -478,7 +486,7 @@ def test_pairs_are_shown_one_matrix_at_a_time_with_what_they_lose():
     own = np.array([0.9, 0.8])
     figure = figures.pair_matrices({"a": matrix, "b": matrix.T}, {"a": own, "b": own}, "Found")
     assert [t.visible for t in figure.data] == [True, False]
-    np.testing.assert_array_equal(figure.data[0].customdata, matrix)
+    assert [list(row) for row in figure.data[0].text] == [["90 %", "10 %"], ["40 %", "80 %"]]
     np.testing.assert_allclose(figure.data[0].z, [[0, 75], [45, 0]], atol=1e-9)
     assert figure.layout.coloraxis.cmax == pytest.approx(75)
     (menu,) = figure.layout.updatemenus

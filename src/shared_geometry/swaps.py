@@ -202,6 +202,7 @@ WAYS: dict[str, Callable[..., Way]] = {
     "rotation of channels": channel_rotations,
     "permutation of channels": permutations,
 }
+BY_CHANNEL = ("rotation of channels", "permutation of channels")
 
 
 def accuracies(layer: Layer, way: Way, pairs: Iterable[tuple[int, int]]) -> Tensor:

@@ -260,7 +260,9 @@ def loss_table(answers: Answers) -> str:
 
     def line(label: str, row: xr.Dataset) -> str:
         losses = [interval_text(100 * row.loss.sel(way=way).values, 1) for way in ways]
-        return f"| {layer_name(label)} | {' | '.join(losses)} |"
+        # a cell breaks before its interval, not within
+        cells = " | ".join(text.replace(", ", ",\N{NO-BREAK SPACE}") for text in losses)
+        return f"| {layer_name(label)} | {cells} |"
 
     return _tables(answers, heading, line)
 

@@ -66,13 +66,17 @@ def _matrices(layer: Layer) -> dict[str, Tensor]:
 
 def _by_images(layer: Layer, final: dict[str, Tensor]) -> list[list[Tensor]]:
     """Accuracy of each network with the next's head, by way and number of alignment images."""
-    few = sizes(layer.fitted[0].shape[1])[:-1]
-    pairs = _ring(len(layer.heads))
-    return [
-        [_on_ring(swaps.accuracies(layer, fit(layer, m), pairs)) for m in few]
-        + [_on_ring(final[name])]
-        for name, fit in swaps.WAYS.items()
-    ]
+    tried, pairs = sizes(layer.fitted[0].shape[1]), _ring(len(layer.heads))
+    kept = layer.maps[0].shape[1]  # a fit to channels takes no more images
+    found = []
+    for name, fit in swaps.WAYS.items():
+        most = kept if name in swaps.BY_CHANNEL else tried[-1]
+        matrices = [
+            swaps.accuracies(layer, fit(layer, m), pairs) if m < most else final[name]
+            for m in tried
+        ]
+        found.append([_on_ring(matrix) for matrix in matrices])
+    return found
 
 
 def _newcomers(layer: Layer, rotation: Tensor) -> Tensor:

@@ -47,15 +47,16 @@ def accuracy_curves(
     }
     figure = curves(errors, title, x=x, y="accuracy on held-out images", dotted=dotted, height=480)
     for trace in figure.data:
-        accuracy = 1 - np.asarray(trace.y)
-        trace.update(customdata=accuracy, hovertemplate="%{x}: %{customdata:.1%}")
+        shown = [f"{100 * (1 - error):.1f} %" for error in trace.y]
+        trace.update(text=shown, hovertemplate="%{x}: %{text}")
     best = min(np.nanmin(np.asarray(trace.y)) for trace in figure.data)
-    shown = [1 - t for t in _TICKS if 1 - t > 0.7 * best]
+    top = 0.6 * best
+    ticks = [1 - t for t in _TICKS if 1 - t > top]
     figure.update_yaxes(
         type="log",
-        range=[0.02, float(np.log10(0.7 * best))],
-        tickvals=shown,
-        ticktext=[f"{100 * (1 - e):.3g} %" for e in shown],
+        range=[0.02, float(np.log10(top))],
+        tickvals=ticks,
+        ticktext=[f"{100 * (1 - e):.3g} %" for e in ticks],
     )
     narrow = {**figure.layout.meta["narrow"], "height": 560}
     narrow["title"] = {**narrow["title"], "y": 1 - 10 / 560}
@@ -94,11 +95,12 @@ def pair_matrices(answers: Mapping[str, np.ndarray], own: Mapping[str, np.ndarra
             x=names,
             y=names,
             z=lost,
-            customdata=matrix,
+            text=[[f"{100 * cell:.0f} %" for cell in row] for row in matrix],
+            hovertext=[[f"{100 * cell:.1f} %" for cell in row] for row in matrix],
             coloraxis="coloraxis",
-            texttemplate="%{customdata:.0%}" if len(names) <= _MOST_WORDS else None,
+            texttemplate="%{text}" if len(names) <= _MOST_WORDS else None,
             hovertemplate=(
-                "layers of network %{y}, head of network %{x}: %{customdata:.1%}, "
+                "layers of network %{y}, head of network %{x}: %{hovertext}, "
                 "%{z:.1f} points lost<extra></extra>"
             ),
             visible=place == 0,
