@@ -3,7 +3,7 @@ r"""How alike two networks' activity is: second moments, CKA, and neighbours.
 X and Y are units x images, of the same images and any numbers of units.  All measures that compare
 by a map of units, and linear CKA, read three matrices only: :math:`XX^\top`, :math:`YY^\top` and
 :math:`XY^\top`, of activity from which each unit's mean over the images was subtracted.  So these
-are formed once, and each measure is a function of `Moments`; `shared_geometry.similarity_cca` and
+are formed once, and each measure is a function of `PairMoments`; `shared_geometry.similarity_cca` and
 `shared_geometry.similarity_shape` hold the others.  A measure that fits a map can be given moments
 of other images to be measured on.  1 says equal, and more is more alike.
 """
@@ -26,7 +26,7 @@ class Centred(NamedTuple):
     xx: torch.Tensor  # (n_units, n_units), XX^T
 
 
-class Moments(NamedTuple):
+class PairMoments(NamedTuple):
     """Second moments of two networks on the same images."""
 
     xx: torch.Tensor  # (n_units_x, n_units_x)
@@ -58,19 +58,19 @@ def centred(X: Array) -> Centred:
     return Centred(x, x @ x.T)
 
 
-def together(a: Centred, b: Centred) -> Moments:
-    """Moments of two prepared networks that saw the same images in the same order."""
+def together(a: Centred, b: Centred) -> PairMoments:
+    """PairMoments of two prepared networks that saw the same images in the same order."""
     if a.x.shape[1] != b.x.shape[1]:
         raise InputError(
             f"one network has {a.x.shape[1]} images and the other {b.x.shape[1]}: give both the "
             "same images in the same order"
         )
     x_power, y_power = (c.x.square().sum(0) for c in (a, b))
-    return Moments(a.xx, b.xx, a.x @ b.x.T, x_power, y_power)
+    return PairMoments(a.xx, b.xx, a.x @ b.x.T, x_power, y_power)
 
 
-def moments(X: Array, Y: Array) -> Moments:
-    """Moments of two networks.
+def moments(X: Array, Y: Array) -> PairMoments:
+    """PairMoments of two networks.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def moments(X: Array, Y: Array) -> Moments:
     return together(centred(X), centred(Y))
 
 
-def linear_cka(m: Moments) -> float:
+def linear_cka(m: PairMoments) -> float:
     r"""Linear centred kernel alignment (Kornblith et al. 2019).
 
     .. math:: \frac{\lVert XY^\top \rVert_F^2}{\lVert XX^\top \rVert_F \lVert YY^\top \rVert_F},
@@ -110,7 +110,7 @@ def _hsic(cross: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> tor
     return shared + first.sum() * second.sum() / ((m - 1) * (m - 2))
 
 
-def debiased_cka(m: Moments) -> float:
+def debiased_cka(m: PairMoments) -> float:
     r"""Linear CKA from the unbiased estimator of HSIC by Song et al. (2012).
 
     With centred activity, :math:`k_p` and :math:`l_p` the squared lengths of image p in X and in Y,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from shared_geometry.errors import InputError
-from shared_geometry.similarity import Moments, ratio
+from shared_geometry.similarity import PairMoments, ratio
 
 SVCCA_VARIANCE = 0.99  # of the activity that SVCCA keeps (Raghu et al. 2017)
 _LEAST = 1e-10  # part of the largest variance below which a direction is rounding
@@ -76,20 +76,20 @@ def canonical(xy: torch.Tensor, tx: torch.Tensor, ty: torch.Tensor) -> Canonical
     return Canonical(tx @ u, ty @ vt.T, s.clamp(max=1))
 
 
-def correlations(c: Canonical, m: Moments) -> torch.Tensor:
+def correlations(c: Canonical, m: PairMoments) -> torch.Tensor:
     """Correlation of every pair of directions on the images of ``m``: (r,)."""
     cross = (c.a * (m.xy @ c.b)).sum(0)
     own = (c.a * (m.xx @ c.a)).sum(0) * (c.b * (m.yy @ c.b)).sum(0)
     return ratio(cross, own.clamp(min=0).sqrt())
 
 
-def mean_correlation(c: Canonical, m: Moments) -> float:
+def mean_correlation(c: Canonical, m: PairMoments) -> float:
     """Mean of `correlations`; 0 if there are no directions."""
     found = correlations(c, m)
     return float(found.mean()) if len(found) else 0.0
 
 
-def weighted_correlation(c: Canonical, fit: Moments, m: Moments) -> float:
+def weighted_correlation(c: Canonical, fit: PairMoments, m: PairMoments) -> float:
     r"""Mean of `correlations`, weighted by how much of the activity each direction accounts for.
 
     A direction weighs :math:`\alpha_j = \sum_i \lvert \langle h_j, x_i \rangle \rvert`, with
@@ -102,19 +102,19 @@ def weighted_correlation(c: Canonical, fit: Moments, m: Moments) -> float:
     return float(sum(ratio((w * found).sum(), w.sum()) for w in weights) / 2)
 
 
-def _directions(fit: Moments, keep: float) -> Canonical:
+def _directions(fit: PairMoments, keep: float) -> Canonical:
     (tx, vx), (ty, vy) = whitening(fit.xx), whitening(fit.yy)
     return canonical(fit.xy, tx[:, : leading(vx, keep)], ty[:, : leading(vy, keep)])
 
 
-def svcca(fit: Moments, m: Moments | None = None, *, keep: float = SVCCA_VARIANCE) -> float:
+def svcca(fit: PairMoments, m: PairMoments | None = None, *, keep: float = SVCCA_VARIANCE) -> float:
     """Mean canonical correlation of the leading axes that hold ``keep`` of the variance.
 
     Parameters
     ----------
-    fit : Moments
+    fit : PairMoments
         Of the images on which directions are found.
-    m : Moments, optional
+    m : PairMoments, optional
         Of those on which they are measured; None: the same, as Raghu et al. (2017) do.
     keep : float
         1 is the mean canonical correlation.
@@ -122,12 +122,12 @@ def svcca(fit: Moments, m: Moments | None = None, *, keep: float = SVCCA_VARIANC
     return mean_correlation(_directions(fit, keep), fit if m is None else m)
 
 
-def pwcca(fit: Moments, m: Moments | None = None) -> float:
+def pwcca(fit: PairMoments, m: PairMoments | None = None) -> float:
     """Projection-weighted canonical correlation (Morcos et al. 2018), see `weighted_correlation`.
 
     Parameters
     ----------
-    fit, m : Moments
+    fit, m : PairMoments
         As in `svcca`.
     """
     return weighted_correlation(_directions(fit, 1.0), fit, fit if m is None else m)

@@ -13,7 +13,7 @@ import torch
 from shared_geometry.errors import InputError
 from shared_geometry.procrustes import polar
 from shared_geometry.rsa import compare_rsms, inter_rsms, within_rsms
-from shared_geometry.similarity import Moments, ratio
+from shared_geometry.similarity import PairMoments, ratio
 
 _MOST_COPIES = 5000  # units that an assignment is solved for
 
@@ -86,7 +86,7 @@ def permutation(xy: torch.Tensor) -> torch.Tensor:
     return (transport(xy) * len(xy)).round()
 
 
-def cosine(q: torch.Tensor, m: Moments) -> float:
+def cosine(q: torch.Tensor, m: PairMoments) -> float:
     r""":math:`\langle X, QY \rangle / (\lVert X \rVert \lVert Y \rVert)` on the images of ``m``.
 
     For the best rotation it is the cosine of the angular shape distance (Williams et al. 2021).
@@ -94,28 +94,28 @@ def cosine(q: torch.Tensor, m: Moments) -> float:
     return float(ratio((q * m.xy).sum(), (m.xx.trace() * m.yy.trace()).sqrt()))
 
 
-def shape_similarity(fit: Moments, m: Moments | None = None) -> float:
+def shape_similarity(fit: PairMoments, m: PairMoments | None = None) -> float:
     """Cosine of X and Y after the best rotation of the images of ``fit``, on those of ``m``."""
     return cosine(rotation(fit.xy), fit if m is None else m)
 
 
-def matching_similarity(fit: Moments, m: Moments | None = None) -> float:
+def matching_similarity(fit: PairMoments, m: PairMoments | None = None) -> float:
     """Cosine of X and Y after the best permutation of the images of ``fit``, on those of ``m``."""
     return cosine(permutation(fit.xy), fit if m is None else m)
 
 
-def angular_distance(m: Moments) -> float:
+def angular_distance(m: PairMoments) -> float:
     r"""Angular shape distance :math:`\arccos`, in radians (Williams et al. 2021): a metric."""
     return math.acos(min(max(shape_similarity(m), -1.0), 1.0))
 
 
-def procrustes_distance(m: Moments) -> float:
+def procrustes_distance(m: PairMoments) -> float:
     r""":math:`\min_Q \lVert X - QY \rVert_F` over orthogonal Q (Williams et al. 2021): a metric."""
     square = m.xx.trace() + m.yy.trace() - 2 * (rotation(m.xy) * m.xy).sum()
     return float(square.clamp(min=0).sqrt())
 
 
-def soft_matching_distance(m: Moments) -> float:
+def soft_matching_distance(m: PairMoments) -> float:
     r"""Soft matching distance (Khosla and Williams 2024): a metric, for any numbers of units.
 
     .. math:: \Bigl( \min_P \sum_{ij} P_{ij} \lVert x_i - y_j \rVert^2 \Bigr)^{1/2},
@@ -128,7 +128,7 @@ def soft_matching_distance(m: Moments) -> float:
     return float(square.clamp(min=0).sqrt())
 
 
-def explained(q: torch.Tensor, m: Moments) -> float:
+def explained(q: torch.Tensor, m: PairMoments) -> float:
     r"""Part of one network's variance that the other, turned by Q, explains; the mean of both ways.
 
     .. math:: 1 - \lVert X - QY \rVert^2 / \lVert X \rVert^2,

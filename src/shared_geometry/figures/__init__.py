@@ -17,9 +17,9 @@ from shared_geometry.figures.experiment import (
 )
 from shared_geometry.figures.explorer import rsm_explorer
 from shared_geometry.figures.grid import rsm_grid
+from shared_geometry.figures.heads import accuracy_curves, pair_matrices
 from shared_geometry.figures.measures import agreement_map, measures_by_layer
 from shared_geometry.figures.nearness import moved_correlations, near_rsms
-from shared_geometry.figures.heads import accuracy_curves, pair_matrices
 from shared_geometry.figures.patterns import class_patterns
 from shared_geometry.figures.rigidity import (
     maps_by_layer,
@@ -32,9 +32,9 @@ from shared_geometry.figures.simulation import causes, figure_2, noise_curve, si
 from shared_geometry.figures.solver import convergence, growth
 
 __all__ = [
+    "accuracy_curves",
     "agreement_map",
     "agreement_through_training",
-    "accuracy_curves",
     "causes",
     "class_patterns",
     "consistency_by_layer",
@@ -50,8 +50,8 @@ __all__ = [
     "moved_correlations",
     "near_rsms",
     "noise_curve",
-    "readings_by_layer",
     "pair_matrices",
+    "readings_by_layer",
     "rsm_explorer",
     "rsm_grid",
     "rsm_panels",
