@@ -3,9 +3,9 @@ r"""How alike two networks' activity is: second moments, CKA, and neighbours.
 X and Y are units x images, of the same images and any numbers of units.  All measures that compare
 by a map of units, and linear CKA, read three matrices only: :math:`XX^\top`, :math:`YY^\top` and
 :math:`XY^\top`, of activity from which each unit's mean over the images was subtracted.  So these
-are formed once, and each measure is a function of `PairMoments`; `shared_geometry.similarity_cca` and
-`shared_geometry.similarity_shape` hold the others.  A measure that fits a map can be given moments
-of other images to be measured on.  1 says equal, and more is more alike.
+are formed once, and each measure is a function of `PairMoments`; `shared_geometry.similarity_cca`
+and `shared_geometry.similarity_shape` hold the others.  A measure that fits a map can be given
+moments of other images to be measured on.  1 says equal, and more is more alike.
 """
 
 from typing import NamedTuple
