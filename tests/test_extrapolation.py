@@ -1,6 +1,6 @@
 import pytest
 
-from shared_geometry.costs import analysis_memory
+from shared_geometry.costs import PROCESS, analysis_memory
 from shared_geometry.extrapolation import (
     PAPER,
     exponents,
@@ -13,7 +13,12 @@ from shared_geometry.extrapolation import (
 
 def points(sizes, power, memory):
     return [
-        {"size": n, "seconds": 3.0 * n**power, "memory": n**memory, "foreseen": 2 * n**memory}
+        {
+            "size": n,
+            "seconds": 3.0 * n**power,
+            "memory": PROCESS / 1e9 + n**memory,
+            "foreseen": 2 * (PROCESS / 1e9 + n**memory),
+        }
         for n in sizes
     ]
 
@@ -70,13 +75,14 @@ def test_held_out_images_are_what_memory_grows_with_most():
     assert few < 0.5e12 < 4e12 < many
 
 
-def test_the_table_has_a_row_a_scenario_and_counts_machines():
+def test_the_table_has_a_column_a_scenario_and_counts_machines():
     table = needs_table(SCALE, TRAINING, [PAPER, PAPER._replace(name="more", networks=1000)])
-    heading, _, paper, more = table.splitlines()
-    assert "training ConvNets, h" in heading
-    assert paper.startswith("| one condition of the paper | 126 | 10.0 |")
-    assert paper.endswith("| 2 |")
-    assert more.endswith(f"| {(2778 + 48 + 23) // 24:,} |")
+    rows = {cells[1].strip(): cells[2:4] for line in table.splitlines()
+            if (cells := line.split("|"))}  # fmt: skip
+    assert rows["layers × checkpoints"] == [" 126 ", " 126 "]
+    assert rows["one of them, s"] == [" 10.0 ", " 1,000 "]
+    assert rows["training ConvNets, h"] == [" 6.9 ", " 694 "]
+    assert rows["machines for a day"] == [" 2 ", f" {-(-(2778 + 48) // 24)} "]
 
 
 def test_sentences_say_what_was_measured():

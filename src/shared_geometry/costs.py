@@ -8,7 +8,7 @@ from shared_geometry.devices import usable_cores
 from shared_geometry.job import build_for
 from shared_geometry.recipes import Recipe
 
-_PROCESS = 400_000_000  # bytes: Python with torch, before any image is there
+PROCESS = 400_000_000  # bytes: Python with torch, before any image is there
 _COPIES = 4  # of a network's weights: themselves, their gradients, the optimiser's two averages
 
 
@@ -57,7 +57,7 @@ def training_cost(
     each = _COPIES * kept + 2 * activity * min(recipe.batch_size, len(dataset.train))
     return Cost(
         disk=n_networks * len(recipe.checkpoints) * kept + at_once * (_COPIES - 1) * kept,
-        memory=_PROCESS + 2 * pixels + at_once * each,
+        memory=PROCESS + 2 * pixels + at_once * each,
         images=n_networks * recipe.epochs * len(dataset.train),
     )
 
@@ -78,4 +78,4 @@ def analysis_memory(networks: int, units: int, images: int, held_out: int) -> in
     int
         The activity as it is read, and split; what SRM needs besides; the RSMs of all networks.
     """
-    return _PROCESS + 4 * networks * (5 * images * units + 5 * held_out**2)
+    return PROCESS + 4 * networks * (5 * images * units + 5 * held_out**2)

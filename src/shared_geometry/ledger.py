@@ -160,10 +160,10 @@ def beyond_rows(
             Row(claim, title, name, found := claim.judge(answer), found.outcome)
             for title, answer in answers.items()
         ] or [Row(claim, "", name, None, NOT_RUN)]
-    for condition, result in (results or {}).items():
-        found = emergence.CLAIM.judge(result)
-        rows.append(Row(emergence.CLAIM, called(condition), "emergence", found, found.outcome))
-    return rows
+    return rows + [
+        _judged(emergence.CLAIM, called(condition), "emergence", result)
+        for condition, result in (results or {}).items()
+    ]
 
 
 def _cell(row: Row, pages: frozenset[str]) -> str:

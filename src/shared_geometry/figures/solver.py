@@ -87,7 +87,7 @@ def growth(measured: Mapping[str, Sequence[Mapping[str, float]]]) -> go.Figure:
             x=size,
             y=seconds,
             mode="lines+markers",
-            name=f"{what}: exponent {slopes[what]:.2f}",
+            name=f"{what.replace(' x ', ' × ')}: exponent {slopes[what]:.2f}",
             line={"color": colour, "width": 2.5},
             marker={"size": 8},
             hovertemplate=f"%{{x}} {what}: %{{y:.3f}} s",
