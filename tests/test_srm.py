@@ -6,6 +6,7 @@ from scipy.stats import ortho_group
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from shared_geometry import srm_input
 from shared_geometry.errors import InputError
 from shared_geometry.rsa import rsm
 from shared_geometry.srm import SRM
@@ -319,3 +320,9 @@ def test_bad_input_is_refused_in_one_clear_sentence(data, call, message):
         call(data)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_finite_values_whose_sum_is_not_are_taken():
+    large = torch.full((20, 30), 3e37)
+    assert not large.sum().isfinite()
+    assert len(srm_input.networks([large, large])) == 2

@@ -32,7 +32,7 @@ def _network(index: int, array: Any) -> torch.Tensor:
 
 def _finite(index: int, x: torch.Tensor) -> None:
     # A sum is finite only if every term is; the exact test is made only when the sum is not.
-    if not torch.isfinite(x.sum(dtype=torch.float64)) and not torch.isfinite(x).all():
+    if not torch.isfinite(x.sum()) and not torch.isfinite(x).all():
         bad = (~torch.isfinite(x)).nonzero()
         unit, sample = bad[0].tolist()
         raise InputError(
