@@ -368,6 +368,7 @@ def test_two_networks_are_asked_everything_but_for_newcomers(it):
     assert found.loss.notnull().all()
     found = found.expand_dims(layer=["dense"]).assign(chance=0.1)
     assert "too few" in swaps_report.newcomers_title({"two": found})
+    assert list(swaps_report.newcomers({"two": found})["two"]) == list(swaps_report.REFERENCES)
 
 
 def test_the_answer_is_made_anew_when_a_module_changes_that_it_uses():

@@ -66,7 +66,7 @@ def newcomers(answers: Answers) -> Curves:
     curves: Curves = {}
     for title, found in answers.items():
         curves[title] = {OWN: found.own_interval}
-        for place in found.place.values:
+        for place in found.place.values if found.newcomer.notnull().all() else ():
             curves[title][str(place)] = found.newcomer_interval.sel(place=place)
         curves[title][CHANCE] = _chance(found, found.own_interval)
     return curves

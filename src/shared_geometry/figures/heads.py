@@ -49,7 +49,7 @@ def accuracy_curves(
     for trace in figure.data:
         shown = [f"{100 * (1 - error):.1f} %" for error in trace.y]
         trace.update(text=shown, hovertemplate="%{x}: %{text}")
-    best = min(np.nanmin(np.asarray(trace.y)) for trace in figure.data)
+    best = np.nanmin(np.concatenate([trace.y for trace in figure.data]))
     top = 0.6 * best
     ticks = [1 - t for t in _TICKS if 1 - t > top]
     figure.update_yaxes(
