@@ -93,7 +93,7 @@ def channels(network: nn.Module, label: str) -> int:
     ----------
     network : ConvNet or ResNet18
     label : str
-        One of `architectures.recorded_layers`.
+        One of `recorded_layers`.
 
     Raises
     ------
@@ -115,9 +115,9 @@ def run_from(network: nn.Module, label: str, X: Tensor) -> Tensor:
     network : ConvNet or ResNet18
         In evaluation mode.
     label : str
-        One of `architectures.recorded_layers`.
+        One of `recorded_layers`.
     X : Tensor of shape (n_units, n_images)
-        All units of the layer, as `activations.record_activations` returns them.
+        All units of the layer, as `record_activations` returns them.
 
     Returns
     -------
