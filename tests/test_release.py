@@ -8,6 +8,7 @@ import yaml
 from conftest import ROOT
 
 from shared_geometry.new_page import SUMS, checksums
+from shared_geometry.pages import read_pages
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -25,6 +26,15 @@ def test_published_results_are_those_of_their_checksums():
 def test_there_is_one_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+
+
+def test_the_readme_opens_every_chapter_in_binder():
+    url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    place = url.removeprefix("https://github.com/")
+    pattern = rf"mybinder\.org/v2/gh/{place}/main\?urlpath=lab/tree/book/([\w-]+)\.ipynb"
+    linked = re.findall(pattern, (ROOT / "README.md").read_text())
+    own = {p.name for p in read_pages(ROOT) if p.is_executed(ROOT) and p.name == p.chapter}
+    assert set(linked) == own
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
