@@ -22,7 +22,7 @@ from shared_geometry.beyond import dynamics
 from shared_geometry.config import Config
 from shared_geometry.errors import InputError
 from shared_geometry.pairs import KINDS
-from shared_geometry.report import study_line
+from shared_geometry.report import provenance_line
 from shared_geometry.rules import FAILS, HOLDS, IN_PART
 from shared_geometry.srm import SRM
 from shared_geometry.stability import (
@@ -775,8 +775,8 @@ def test_sentences_hold_the_numbers_of_the_results(answer, course, lessons):
     assert "dense" in tell.memory_sentence(found)
     assert tell.memory_alt(found).count("from") == found.sizes["layer"]
     assert list(tell.memory_curves(found)) == ["first pooling", "second pooling", "dense"]
-    assert "3 networks" not in study_line(found)
-    assert study_line(found).startswith("3 ConvNets on handwritten digits")
+    assert "3 networks" not in provenance_line(found)
+    assert provenance_line(found).startswith("3 ConvNets on handwritten digits")
     title = tell.memory_title(remembered((0.0, -0.1, 0.1), (0.2, 0.1, 0.3)))
     assert title.startswith("Of 2 layers, 2 begin")
     assert "1 end nearer" in title

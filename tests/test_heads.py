@@ -12,7 +12,7 @@ import xarray as xr
 from sklearn.linear_model import Ridge as SklearnRidge
 
 import shared_geometry
-from shared_geometry import figures, report, rules, stitches, swaps, swaps_report
+from shared_geometry import figures, report, rules, stitches, studies, swaps, swaps_report
 from shared_geometry.activations import record_activations
 from shared_geometry.architectures import ToyNet, build_network, recorded_layers
 from shared_geometry.beyond import heads
@@ -329,7 +329,7 @@ def test_an_answer_is_small_and_read_again_as_it_was(answer):
 
 
 def test_an_answer_says_what_made_it_in_a_line(answer):
-    line = report.study_line(answer[0])
+    line = report.provenance_line(answer[0])
     assert line.startswith("3 ConvNets on handwritten digits, recipe “fast”, 2 epochs, seed 0; ")
     assert "; commit " in line
     assert line.endswith(answer[0].attrs["command"])
@@ -440,17 +440,17 @@ def test_titles_and_verdicts_hold_the_numbers_of_all_populations():
     ]  # fmt: skip
 
 
-def test_every_population_and_layer_has_its_curves_and_its_rows(answer):
-    answers = {swaps_report.live_name(answer[0]): answer[0]}
-    assert list(answers) == ["handwritten digits, live"]
-    layers = swaps_report.by_layer(answers)["handwritten digits, live"]
+def test_every_population_and_layer_has_its_curves_and_its_rows(answer, tmp_path):
+    answers = studies.answers(answer[0], tmp_path)
+    assert list(answers) == ["digits, live"]
+    layers = swaps_report.by_layer(answers)["digits, live"]
     assert list(layers) == [
         "its own head", "rotation", "linear map", "permutation of channels", "no alignment",
         "chance",
     ]  # fmt: skip
     images = swaps_report.by_images(answers)
     names = ["first pooling", "second pooling", "dense"]
-    assert list(images) == [f"handwritten digits, live: {name}" for name in names]
+    assert list(images) == [f"digits, live: {name}" for name in names]
     for curves in (swaps_report.by_layer(answers), images, swaps_report.newcomers(answers)):
         figure = figures.accuracy_curves(curves, "Found", x=None, dotted=swaps_report.REFERENCES)
         assert all(np.isfinite(np.asarray(trace.y)).all() for trace in figure.data)

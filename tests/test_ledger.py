@@ -208,3 +208,18 @@ def test_every_claim_is_linked_to_a_figure_that_its_page_shows():
     figures = {claim.figure for claim in SIMULATION}
     text = (ROOT / "book" / "simulation.md").read_text()
     assert all(f'name="{name}"' in text for name in figures)
+
+
+def test_intervals_above_a_threshold_are_counted_and_of_many_parts_the_ends_are_shown():
+    rows = {f"layer {i}": np.array(interval(value)) for i, value in enumerate((0.9, 0.7, 0.95))}
+    found = rules.all_above(rows, 0.8)
+    assert found.outcome == IN_PART
+    assert found.value == (
+        "2 of 3 layers: layer 0 0.90 [0.89, 0.91]; layer 1 0.70 [0.69, 0.71]; "
+        "layer 2 0.95 [0.94, 0.96]"
+    )
+    more = rows | {"layer 3": np.full(3, np.nan), "layer 4": np.array(interval(0.8))}
+    value = rules.all_above(more, 0.8, "spaces", "no number").value
+    assert value == "2 of 5 spaces: layer 1 0.70 [0.69, 0.71]; layer 2 0.95 [0.94, 0.96]"
+    nothing = rules.all_above({"a": np.full(3, np.nan)}, 0.8, unknown="no number")
+    assert nothing == rules.Found(FAILS, "0 of 1 layers: a no number")

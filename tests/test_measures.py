@@ -333,7 +333,6 @@ def test_sentences_and_tables_hold_what_was_found(found):
         measures_report.classes_sentence,
         measures_report.order_sentences,
         measures_report.rise_sentence,
-        measures_report.provenance,
     ):
         assert "nan" not in say(answers)
 

@@ -423,7 +423,7 @@ def test_the_intervals_are_those_of_the_pairs(found, config):
 def judged(lows):
     values = [[[[low + 0.01, low, low + 0.02]] * 2] * 4 for low in lows]
     coords = {
-        "layer": ["pool1", "pool2", "dense", "17"][: len(lows)],
+        "layer": ["pool1", "pool2", "dense", "15", "17"][: len(lows)],
         "population": list(rigidity.POPULATIONS),
         "rigid": list(ROTATIONS),
         "bound": ["estimate", "low", "high"],
@@ -439,8 +439,8 @@ def test_the_claim_holds_in_every_layer_in_some_or_in_none():
 
 
 def test_of_many_layers_the_lowest_and_the_highest_are_named():
-    value = judged([0.91, 0.3, 0.8, 0.95]).value
-    assert value == "2 of 4 layers: second pooling 0.31 [0.30, 0.32]; layer 17 0.96 [0.95, 0.97]"
+    value = judged([0.91, 0.3, 0.8, 0.9, 0.95]).value
+    assert value == "3 of 5 layers: second pooling 0.31 [0.30, 0.32]; layer 17 0.96 [0.95, 0.97]"
 
 
 def test_no_claim_is_made_where_there_is_nothing_to_share():
@@ -540,7 +540,7 @@ def test_layers_are_named_where_controls_do_not_account_for_the_gain(answers):
 
 
 def test_a_studys_line_says_what_made_it(found):
-    line = report.study_line(found)
+    line = report.provenance_line(found)
     assert line.startswith("3 ConvNets on handwritten digits")
     assert found.attrs["commit"][:12] in line
     assert "shared-geometry study rigidity" in line

@@ -21,9 +21,9 @@ from shared_geometry.claims import Claim
 from shared_geometry.errors import InputError
 from shared_geometry.results import config_of
 from shared_geometry.rsa import compare_rsms
-from shared_geometry.rules import FAILS, Found, overall
+from shared_geometry.rules import FAILS, Found, all_above
 from shared_geometry.statistics import bootstrap_mean
-from shared_geometry.wording import interval_text, layer_name
+from shared_geometry.wording import layer_name
 
 HALF = 0.5  # a share of the way that is most of it
 NEARLY = 0.95  # a share of the way at which a layer counts as arrived
@@ -240,15 +240,7 @@ def judge(results: xr.Dataset) -> Found:
         return Found(FAILS, "the run ends within its first epoch")
     by_first = covered_by(way(results))
     rows = {layer_name(label): by_first.sel(layer=label).values for label in by_first.layer.values}
-    parts = [bool(low >= HALF) for _, low, _ in rows.values()]
-    if len(rows) > 3:  # of many, the least and the most
-        known = {name: row for name, row in rows.items() if not np.isnan(row[0])} or rows
-        rows = dict([f(known.items(), key=lambda row: row[1][0]) for f in (min, max)])
-    shown = [
-        f"{name} {'no way to go' if np.isnan(values).any() else interval_text(values)}"
-        for name, values in rows.items()
-    ]
-    return Found(overall(parts), f"{sum(parts)} of {len(parts)} layers: {'; '.join(shown)}")
+    return all_above(rows, HALF, unknown="no way to go")
 
 
 CLAIM = Claim(

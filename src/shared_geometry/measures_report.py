@@ -9,7 +9,6 @@ from shared_geometry.beyond.measures import others
 from shared_geometry.comparison import PAPERS
 from shared_geometry.measures_values import chance, class_share, is_related, over_chance
 from shared_geometry.orders import ALONG
-from shared_geometry.report import study_line
 from shared_geometry.rules import HIGH
 from shared_geometry.wording import in_a_sentence, number
 
@@ -112,16 +111,6 @@ def spread_sentence(found: xr.Dataset) -> str:
         f"{low.measure.item()} falls by {number(low, 3)} of its way from chance to equality, "
         f"{high.measure.item()} by {number(high, 3)} ({found.attrs['title']})."
     )
-
-
-def live_name(found: xr.Dataset) -> str:
-    """What a menu calls the population of the page itself."""
-    return f"{found.attrs['title']}, live"
-
-
-def provenance(answers: Answers) -> str:
-    """Where the numbers of all populations come from, one after the other."""
-    return " And: ".join(study_line(found) for found in answers.values())
 
 
 def summary(answers: Answers) -> str:

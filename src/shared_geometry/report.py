@@ -1,6 +1,7 @@
 """Sentences with numbers in them: results in, Markdown out, nothing typed by hand."""
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
@@ -18,25 +19,8 @@ def _subject(results: xr.Dataset) -> str:
     return f"{NAMES[config.architecture]}s on {NAMES[config.dataset]}"
 
 
-def provenance_line(results: xr.Dataset) -> str:
-    """Recipe, networks, commit, machine and time of a run, in one line."""
-    config = config_of(results)
-    return (
-        f"{config.networks} {_subject(results)}, recipe “{config.recipe}”, "
-        f"{results.sizes['epoch']} epochs, seed {config.seed}; "
-        f"commit {results.attrs['commit'][:12]}; {results.attrs['hardware']}; "
-        f"{float(results.attrs['seconds']):.0f} s; {results.attrs['command']}"
-    )
-
-
-def study_line(found: xr.Dataset) -> str:
-    """Population, commit, machine and time of a study's answer, in one line.
-
-    Parameters
-    ----------
-    found : xarray.Dataset
-        From `studies.study`.
-    """
+def provenance_line(found: xr.Dataset) -> str:
+    """Recipe, networks, commit, machine and time of a run or a study's answer, in one line."""
     config, recipe = config_of(found), json.loads(found.attrs["recipe"])
     return (
         f"{config.networks} {_subject(found)}, recipe “{config.recipe}”, "
@@ -44,6 +28,11 @@ def study_line(found: xr.Dataset) -> str:
         f"commit {found.attrs['commit'][:12]}; {found.attrs['hardware']}; "
         f"{float(found.attrs['seconds']):.0f} s; {found.attrs['command']}"
     )
+
+
+def sources(answers: Mapping[str, xr.Dataset]) -> str:
+    """Where the numbers of a figure that shows several populations come from."""
+    return " | ".join(map(provenance_line, answers.values()))
 
 
 def describe_run(results: xr.Dataset) -> str:

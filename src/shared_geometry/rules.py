@@ -6,7 +6,7 @@ takes a random generator; one about the simulation what `simulation.figure_2` re
 trained networks what `experiment.run` returns for one condition.  Each returns a `Found`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ HOLDS, IN_PART, FAILS = "holds", "holds in part", "does not hold"
 HIGH = 0.8  # a correlation at least this high is called high
 NO_STRUCTURE = 0.1  # a correlation at most this far from zero is called none
 NEAR, CLOSE = 0.01, 0.05  # how far a stated share of variance may be off
+_SHOWN = 4  # parts that are listed one by one
 EXACT = 1e-10  # largest relative deviation from an identity
 
 
@@ -39,6 +40,39 @@ def overall(parts: Sequence[bool]) -> str:
 
 def _count(parts: Sequence[bool], what: str) -> str:
     return f"{sum(parts)} of {len(parts)} {what}"
+
+
+def all_above(
+    rows: Mapping[str, np.ndarray], least: float, what: str = "layers", unknown: str = "unknown"
+) -> Found:
+    """Whether intervals lie above a threshold, part by part.
+
+    Parameters
+    ----------
+    rows : mapping of str to array of shape (3,)
+        Estimate, low and high of each part; NaN where there is nothing to measure, which counts
+        as not above.
+    least : float
+    what : str
+        What the parts are.
+    unknown : str
+        What to say of a part that is NaN.
+
+    Returns
+    -------
+    Found
+        Of more than `_SHOWN` parts, the lowest and the highest are shown.
+    """
+    parts = [bool(low >= least) for _, low, _ in rows.values()]
+    shown = dict(rows)
+    if len(rows) > _SHOWN:
+        known = {name: row for name, row in rows.items() if not np.isnan(row).any()} or shown
+        shown = dict(f(known.items(), key=lambda item: item[1][0]) for f in (min, max))
+    told = (
+        f"{name} {unknown if np.isnan(row).any() else interval_text(row)}"
+        for name, row in shown.items()
+    )
+    return Found(overall(parts), f"{_count(parts, what)}: {'; '.join(told)}")
 
 
 # Proposition 1, with random numbers in the place of letters.

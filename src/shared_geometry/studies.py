@@ -25,6 +25,7 @@ from shared_geometry.locking import locked
 from shared_geometry.plan import plan
 from shared_geometry.population import Progress, silent, train
 from shared_geometry.provenance import provenance, source_digest
+from shared_geometry.results import config_of
 from shared_geometry.wording import NAMES
 
 
@@ -122,6 +123,17 @@ def study(
 def study_path(name: str, config: Config, output: str | Path = "runs") -> Path:
     """Where the answer of a study for ``config`` is kept."""
     return Path(output).expanduser() / config.digest / f"{name}.nc"
+
+
+def live_name(config: Config) -> str:
+    """What menus call the population that a page has made itself: short, to fit a phone."""
+    short = "digits" if config.dataset == "digits" else NAMES[config.dataset]
+    return f"{short}, live"
+
+
+def answers(live: xr.Dataset, folder: str | Path) -> dict[str, xr.Dataset]:
+    """The answer that a page has made itself, then those published, by what menus call them."""
+    return {live_name(config_of(live)): live, **published(live.attrs["study"], folder)}
 
 
 def published(name: str, folder: str | Path) -> dict[str, xr.Dataset]:

@@ -7,8 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from shared_geometry.beyond.heads import CLAIM, ENOUGH
-from shared_geometry.results import config_of
-from shared_geometry.wording import NAMES, in_a_sentence, interval_text, layer_name, number
+from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number
 
 Answers = Mapping[str, xr.Dataset]
 Curves = dict[str, dict[str, xr.DataArray]]
@@ -21,11 +20,6 @@ _WAYS = {
     "permutation of channels": "permutation of channels",
     "none": "no alignment",
 }
-
-
-def live_name(found: xr.Dataset) -> str:
-    """What the menus call the population of this page's own run."""
-    return f"{NAMES[config_of(found).dataset]}, live"
 
 
 def _chance(found: xr.Dataset, like: xr.DataArray) -> xr.DataArray:

@@ -10,7 +10,6 @@ what the space of its own population explains.
 import json
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import xarray as xr
 
@@ -24,9 +23,8 @@ from shared_geometry.partners import Population, Split, populations, recorded, t
 from shared_geometry.plan import Plan
 from shared_geometry.population import Progress
 from shared_geometry.randomness import torch_generator
-from shared_geometry.rules import Found, overall
+from shared_geometry.rules import Found, all_above
 from shared_geometry.statistics import bootstrap_mean
-from shared_geometry.wording import interval_text
 
 FORMAT = 1
 USES = ("partners", "layer_maps", "common_space", "maps", "architectures")
@@ -198,13 +196,10 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
 
 def judge(found: xr.Dataset) -> Found:
     """What the common space has of the own one's, architecture by architecture."""
-    parts, shown = [], []
-    for name in found.population.values[found.same_data.values > 0]:
-        values = found["part"].sel(space="common", population=name).values
-        parts.append(bool(values[1] >= NEARLY))
-        nothing = np.isnan(values).any()
-        shown.append(f"{name} {'nothing to share' if nothing else interval_text(values)}")
-    return Found(overall(parts), f"{sum(parts)} of {len(parts)} architectures: {'; '.join(shown)}")
+    part = found["part"].sel(space="common")
+    names = found.population.values[found.same_data.values > 0]
+    rows = {str(name): part.sel(population=name).values for name in names}
+    return all_above(rows, NEARLY, "architectures", "nothing to share")
 
 
 CLAIM = Claim(

@@ -10,7 +10,6 @@ units are a sample: two samples of the units of one network are no rotations of 
 
 import math
 
-import numpy as np
 import torch
 import xarray as xr
 
@@ -28,10 +27,10 @@ from shared_geometry.prediction import (
     share,
     within_and_between,
 )
-from shared_geometry.rules import Found, overall
+from shared_geometry.rules import Found, all_above
 from shared_geometry.statistics import bootstrap_mean, bootstrap_pairs
 from shared_geometry.surrogates import halves, rigid_population
-from shared_geometry.wording import interval_text, layer_name
+from shared_geometry.wording import layer_name
 
 FORMAT = 1
 USES = ("maps", "canonical", "similarity_cca", "prediction", "surrogates", "dimensions")
@@ -199,14 +198,7 @@ def judge(found: xr.Dataset) -> Found:
     """Share of the linear map's variance that a rotation explains, in every layer at the end."""
     shares = found["share"].sel(population="networks", rigid="rotation")
     rows = {layer_name(label): shares.sel(layer=label).values for label in found.layer.values}
-    parts = [bool(low >= NEARLY) for _, low, _ in rows.values()]
-    if len(rows) > 3:  # of many, the lowest and the highest
-        rows = dict([f(rows.items(), key=lambda row: row[1][0]) for f in (min, max)])
-    shown = [
-        f"{name} {'nothing to share' if np.isnan(values).any() else interval_text(values)}"
-        for name, values in rows.items()
-    ]
-    return Found(overall(parts), f"{sum(parts)} of {len(parts)} layers: {'; '.join(shown)}")
+    return all_above(rows, NEARLY, unknown="nothing to share")
 
 
 CLAIM = Claim(
