@@ -22,6 +22,7 @@ from shared_geometry.comparison import FITTED, MEASURES, PAPERS, compare, networ
 from shared_geometry.config import Config
 from shared_geometry.errors import InputError
 from shared_geometry.experiment import run
+from shared_geometry.nulls import random_order, within_classes
 from shared_geometry.provenance import source_digest
 from shared_geometry.rules import FAILS, HOLDS, IN_PART
 from shared_geometry.similarity import linear_cka, moments
@@ -107,19 +108,18 @@ def test_exact_rotations_are_equal_to_every_measure_but_the_permutation():
 
 def test_a_shuffle_within_classes_moves_images_and_no_class():
     labels = torch.tensor([2, 0, 1, 0, 2, 2, 1, 0, 0])
-    order = controls.shuffle(labels, True, generator(0))
-    assert sorted(order.tolist()) == list(range(9))
+    free = random_order(9, 0, "free")
+    order = within_classes(free, labels)
+    assert sorted(order.tolist()) == sorted(free.tolist()) == list(range(9))
     assert labels[order].tolist() == labels.tolist()
     assert order.tolist() != list(range(9))
-    free = controls.shuffle(labels, False, generator(0))
-    assert sorted(free.tolist()) == list(range(9))
     assert labels[free].tolist() != labels.tolist()
 
 
 def test_reordering_a_network_is_recording_the_images_in_another_order():
     activity, labels = population()
     it = network(activity.alignment[1], activity.held_out[1])
-    orders_ = [controls.shuffle(own, False, generator(i)) for i, own in enumerate(labels)]
+    orders_ = [random_order(len(own), i, "free") for i, own in enumerate(labels)]
     moved = comparison.reordered(it, *orders_)
     again = network(activity.alignment[1][:, orders_[0]], activity.held_out[1][:, orders_[1]])
     other = network(activity.alignment[0], activity.held_out[0])

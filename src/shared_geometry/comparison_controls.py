@@ -12,7 +12,7 @@ from shared_geometry.comparison import (
     of_maps,
     reordered,
 )
-from shared_geometry.randomness import torch_generator
+from shared_geometry.nulls import random_order, within_classes
 
 CONDITIONS = ("as they are", "classes shared", "unrelated")
 ENDS = ("as they are", "unrelated")
@@ -30,16 +30,6 @@ def disjoint_pairs(n: int) -> list[tuple[int, int]]:
     return [(i, i + 1) for i in range(0, n - 1, 2)]
 
 
-def shuffle(labels: torch.Tensor, within: bool, generator: torch.Generator) -> torch.Tensor:
-    """A random order of images; ``within``: one in which every class stays where it is."""
-    order = torch.randperm(len(labels), generator=generator)
-    if not within:
-        return order
-    found = torch.empty_like(order)
-    found[labels.argsort(stable=True)] = order[labels[order].argsort(stable=True)]
-    return found
-
-
 def under(condition: str, it: Network, labels: Labels, seed: int, draw: int) -> Network:
     """The second network of a pair as it is under a condition.
 
@@ -54,11 +44,10 @@ def under(condition: str, it: Network, labels: Labels, seed: int, draw: int) -> 
     """
     if condition == "as they are":
         return it
-    within = condition == "classes shared"
-    # one generator a set of images, alike: sets that are the same get the same order
-    orders = [
-        shuffle(own, within, torch_generator(seed, "measures", condition, draw)) for own in labels
-    ]
+    # a draw has one name for both sets of images: sets that are the same get the same order
+    orders = [random_order(len(own), seed, "measures", condition, draw) for own in labels]
+    if condition == "classes shared":
+        orders = [within_classes(*both) for both in zip(orders, labels, strict=True)]
     return reordered(it, *orders)
 
 

@@ -6,8 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from shared_geometry.analysis import BOUNDS
 from shared_geometry.descent import (
     ITEMS,
+    Gradient,
     Task,
     activity,
     descend,
@@ -30,7 +32,6 @@ from shared_geometry.statistics import bootstrap_pairs
 
 SCALES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 STARTS = {"random": random_start, "balanced": balanced_start}
-BOUNDS = ("estimate", "low", "high")
 
 
 class Setting(NamedTuple):
@@ -39,7 +40,7 @@ class Setting(NamedTuple):
     task: Task
     rectified: bool = False
 
-    def gradient(self):
+    def gradient(self) -> Gradient:
         """Gradient of the squared error."""
         return (rectified_gradient if self.rectified else linear_gradient)(self.task)
 

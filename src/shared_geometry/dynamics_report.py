@@ -97,7 +97,7 @@ def memory_alt(found: xr.Dataset) -> str:
 
 
 def development_sentence(data: xr.Dataset) -> str:
-    """How far seeds were apart at the first, at the largest and at the last time."""
+    """How far seeds were apart at first and at last, and modes from their prediction at most."""
     course = data.unexplained.sel(bound="estimate")
     first, last = (float(course.isel(time=i)) for i in (0, -1))
     off = float(abs(data.strength - data.predicted).max() / data.singular.max())

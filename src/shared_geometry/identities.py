@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
+from shared_geometry.theory import deviation
 from shared_geometry.wording import number, power_of_ten
 
 TOLERANCE = 1e-10  # an identity is true if it is off by no more
@@ -22,9 +24,8 @@ class Identity(NamedTuple):
 
 
 def off(found: float | torch.Tensor, expected: float | torch.Tensor) -> float:
-    """Largest difference over the largest value expected."""
-    a, b = (torch.as_tensor(v, dtype=torch.float64) for v in (found, expected))
-    return float((a - b).abs().max() / b.abs().max())
+    """`theory.deviation` of numbers or tensors."""
+    return deviation(*(np.asarray(v, dtype=float) for v in (found, expected)))
 
 
 def related(

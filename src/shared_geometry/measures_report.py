@@ -30,6 +30,19 @@ def _average(parts: list[xr.DataArray]) -> xr.DataArray:
     return xr.concat(parts, "population").mean("population")
 
 
+def _related(answers: Answers) -> np.ndarray:
+    """Whether a measure lies above chance, in every layer of every population."""
+    return np.concatenate([is_related(found).values.ravel() for found in answers.values()])
+
+
+def _ranks(answers: Answers) -> list[np.ndarray]:
+    """Agreement of the other measures with the paper's: on layers, and on checkpoints."""
+    return [
+        np.concatenate([others(found, along).values for found in answers.values()])
+        for along in ALONG[:2]
+    ]
+
+
 def _ends(values: xr.DataArray) -> tuple[str, str]:
     """Names of the measures with the lowest and with the highest of ``values``."""
     low, high = (str(values.measure.values[f(values.values)]) for f in (np.argmin, np.argmax))
@@ -38,7 +51,7 @@ def _ends(values: xr.DataArray) -> tuple[str, str]:
 
 def chance_title(answers: Answers) -> str:
     """Where measures find more than chance, and how high they lie."""
-    parts = np.concatenate([is_related(found).values.ravel() for found in answers.values()])
+    parts = _related(answers)
     means = _average([f.value.sel(bound="estimate").mean("layer") for f in answers.values()])
     low, high = _ends(means)
     return (
@@ -59,10 +72,7 @@ def classes_title(answers: Answers) -> str:
 
 def agreement_title(answers: Answers) -> str:
     """How many measures order layers, and how many checkpoints, as the paper's does."""
-    parts = []
-    for along in ALONG[:2]:
-        ranks = np.concatenate([others(found, along).values for found in answers.values()])
-        parts.append(count(int((ranks >= HIGH).sum()), ranks.size, "cases"))
+    parts = [count(int((ranks >= HIGH).sum()), ranks.size, "cases") for ranks in _ranks(answers)]
     return f"Layers are ordered as by {PAPERS[0]} in {parts[0]}, checkpoints in {parts[1]}"
 
 
@@ -115,11 +125,7 @@ def spread_sentence(found: xr.Dataset) -> str:
 
 def summary(answers: Answers) -> str:
     """The finding in three sentences, over all populations."""
-    related = np.concatenate([is_related(found).values.ravel() for found in answers.values()])
-    layers, checkpoints = (
-        np.concatenate([others(found, along).values for found in answers.values()])
-        for along in ALONG[:2]
-    )
+    related, (layers, checkpoints) = _related(answers), _ranks(answers)
     over = "one population" if len(answers) == 1 else f"{len(answers)} populations"
     return (
         f"In short, over {over}: networks are more alike than chance in "

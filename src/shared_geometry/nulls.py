@@ -16,6 +16,13 @@ def random_order(size: int, seed: int, *names: object) -> torch.Tensor:
     return torch.randperm(size, generator=torch_generator(seed, *names))
 
 
+def within_classes(order: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The order (n_images,) changed so that every class stays where it is."""
+    found = torch.empty_like(order)
+    found[labels.argsort(stable=True)] = order[labels[order].argsort(stable=True)]
+    return found
+
+
 def shuffled(activity: Activity, seed: int, draw: int = 0) -> Activity:
     """The population, had each network seen the alignment images in an order of its own.
 
@@ -99,10 +106,8 @@ def same_class(activity: Activity, seed: int, draw: int = 0) -> Activity:
         Alignment images and labels as they were.
     """
     labels = activity.labels
-    places = torch.argsort(labels, stable=True)
     moved = []
     for i, x in enumerate(activity.held_out):
         order = random_order(len(labels), seed, "class", i, draw)
-        source = order[torch.argsort(labels[order], stable=True)]
-        moved.append(torch.empty_like(x).index_copy_(1, places, x[:, source]))
+        moved.append(x[:, within_classes(order, labels)])
     return activity._replace(held_out=torch.stack(moved))

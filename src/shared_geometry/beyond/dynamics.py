@@ -10,7 +10,7 @@ from shared_geometry.claims import Claim
 from shared_geometry.plan import Plan
 from shared_geometry.population import Progress, activities
 from shared_geometry.randomness import torch_generator
-from shared_geometry.rsa import lower_triangle, within_rsms
+from shared_geometry.rsa import consistency, lower_triangle, within_rsms
 from shared_geometry.rules import NO_STRUCTURE, Found, overall
 from shared_geometry.stability import gap, misfit
 from shared_geometry.statistics import bootstrap_mean
@@ -48,13 +48,8 @@ def cross_correlations(a: torch.Tensor, b: torch.Tensor) -> np.ndarray:
     -------
     ndarray of shape (n_networks, n_networks)
     """
-    rows = []
-    for x in (a, b):
-        cells = lower_triangle(within_rsms(x)).double()
-        cells = cells - cells.mean(1, keepdim=True)
-        length = torch.linalg.vector_norm(cells, dim=1, keepdim=True)
-        rows.append(cells / length.clamp(min=torch.finfo(cells.dtype).tiny))
-    return (rows[0] @ rows[1].T).numpy()
+    cells = torch.cat([lower_triangle(within_rsms(x)) for x in (a, b)])
+    return consistency(cells)[: len(a), len(a) :].numpy()
 
 
 def own_and_others(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -80,11 +75,9 @@ def memory(
     own, others : ndarray of shape (n_networks,)
         Correlations of RSMs over different halves of the units.
     """
-    state = generator.get_state()
-    a, b = halves(now, generator)
-    generator.set_state(state)
-    before_a, before_b = halves(then, generator)
-    return own_and_others((cross_correlations(a, before_b) + cross_correlations(b, before_a)) / 2)
+    n = len(now)
+    a, b = halves(torch.cat([now, then]), generator)  # the same units now and then
+    return own_and_others((cross_correlations(a[:n], b[n:]) + cross_correlations(b[:n], a[n:])) / 2)
 
 
 def neighbours(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,15 @@ import torch
 import xarray as xr
 
 from shared_geometry import population
-from shared_geometry.analysis import BOUNDS, Activity, Settings, fit, stacked, variance_explained
+from shared_geometry.analysis import (
+    BOUNDS,
+    VARIANCE,
+    Activity,
+    Settings,
+    fit,
+    stacked,
+    variance_explained,
+)
 from shared_geometry.claims import Claim
 from shared_geometry.comparison import FITTED, MEASURES, PAPERS, Network, compare, network
 from shared_geometry.comparison_controls import (
@@ -83,10 +91,10 @@ def whole(activity: Activity, settings: Settings) -> torch.Tensor:
     within, between = (
         lower_triangle(r) for r in (within_rsms(activity.held_out), inter_rsms(shared))
     )
-    variance = variance_explained(model, activity.alignment, activity.held_out)[2]
+    variance = variance_explained(model, activity.alignment, activity.held_out)
     rows = (
         bootstrap_correlation_of_means(within, between, **how),
-        bootstrap_mean(variance, **how),
+        bootstrap_mean(variance[VARIANCE.index("left out")], **how),
     )
     return torch.tensor(rows, dtype=torch.float64)
 

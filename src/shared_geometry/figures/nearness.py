@@ -8,6 +8,7 @@ import xarray as xr
 
 from shared_geometry.centring import typical_change
 from shared_geometry.figures import style
+from shared_geometry.nearness import inside
 from shared_geometry.stability import least_misfit
 from shared_geometry.wording import layer_name, number
 
@@ -77,11 +78,8 @@ def near_rsms(pairs: xr.Dataset, trained: Mapping[str, xr.Dataset]) -> go.Figure
     power = {"type": "log", "exponentformat": "power", "dtick": 1}
     figure.update_xaxes(title="gap: how far the RSMs are apart", range=[-3, 0.05], **power)
     figure.update_yaxes(title="misfit: what a rotation leaves", range=[-7, 0.15], **power)
-    low = least_misfit(pairs.gap)
-    inside = (pairs.misfit <= pairs.gap + 1e-9) & (pairs.misfit >= low - 1e-9)
-    title = (
-        f"{int(inside.sum())} of {inside.size} pairs lie between the bounds, some on each of them"
-    )
+    fits = inside(pairs)
+    title = f"{int(fits.sum())} of {fits.size} pairs lie between the bounds, some on each of them"
     return style.finish(figure, title, height=600)
 
 
