@@ -780,16 +780,3 @@ def test_sentences_hold_the_numbers_of_the_results(answer, course, lessons):
     title = tell.memory_title(remembered((0.0, -0.1, 0.1), (0.2, 0.1, 0.3)))
     assert title.startswith("Of 2 layers, 2 begin")
     assert "1 end nearer" in title
-
-
-def test_judged_tables_have_a_row_a_claim_and_a_row_a_population(answer):
-    found, _ = answer
-    text = dynamics_report.judged(
-        centring.CLAIMS, np.random.default_rng(0), "dynamics", ["dynamics"]
-    )
-    assert text.count("dynamics.html#moved-correlations") == 2
-    table = dynamics_report.judged_study(
-        dynamics.CLAIM, {"one": found, "two": found}, "dynamics", []
-    )
-    assert "| one |" in table
-    assert "| two |" in table

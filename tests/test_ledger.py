@@ -5,7 +5,7 @@ import pytest
 from conftest import ROOT
 from examples import small_results
 
-from shared_geometry import ledger, rules
+from shared_geometry import centring, ledger, rules
 from shared_geometry.claims import SIMULATION
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError
@@ -223,3 +223,19 @@ def test_intervals_above_a_threshold_are_counted_and_of_many_parts_the_ends_are_
     assert value == "2 of 5 spaces: layer 1 0.70 [0.69, 0.71]; layer 2 0.95 [0.94, 0.96]"
     nothing = rules.all_above({"a": np.full(3, np.nan)}, 0.8, unknown="no number")
     assert nothing == rules.Found(FAILS, "0 of 1 layers: a no number")
+
+
+def test_theory_beyond_the_paper_is_in_the_ledger_with_links_to_its_figures():
+    rows = ledger.further_rows(0)
+    assert {row.claim.name for row in rows} >= {claim.name for claim in centring.CLAIMS}
+    assert all(row.found.value for row in rows)
+    assert "dynamics.html#moved-correlations" in ledger.table(rows, ["dynamics"])
+
+
+def test_a_claim_s_table_has_a_row_a_population_and_knows_short_runs(results):
+    claim = ledger.experiment_rows({CONDITION: results})[0].claim
+    short = results.assign_attrs(recipe=recipe("fast", "convnet").to_json())
+    text = ledger.claim_table(claim, {"one": results, "two": short})
+    assert "| one |" in text
+    assert NOT_TESTED in next(line for line in text.splitlines() if line.startswith("| two |"))
+    assert "href" not in text

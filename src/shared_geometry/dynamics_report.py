@@ -1,12 +1,10 @@
 """Sentences and tables of the chapter on near rotations and dynamics: results in, Markdown out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
 
-from shared_geometry import ledger
-from shared_geometry.claims import Claim
 from shared_geometry.stability import explained_at_least, least_misfit
 from shared_geometry.wording import interval_text, layer_name, number, power_of_ten
 
@@ -132,24 +130,3 @@ def growth_sentence(data: xr.Dataset, low: float = 0.03, high: float = 0.3) -> s
 
 def _percent(value: float) -> str:
     return f"{value:.1f} %" if value >= 0.05 else f"{power_of_ten(value)} %"
-
-
-def judged(
-    claims: Sequence[Claim], rng: np.random.Generator, page: str, pages: Sequence[str]
-) -> str:
-    """Table of claims about the theory, each judged by its rule."""
-    rows = [
-        ledger.Row(claim, "", page, found := claim.judge(rng), found.outcome) for claim in claims
-    ]
-    return ledger.table(rows, pages)
-
-
-def judged_study(
-    claim: Claim, answers: Mapping[str, xr.Dataset], page: str, pages: Sequence[str]
-) -> str:
-    """Table of one claim about trained networks, a row a population."""
-    rows = [
-        ledger.Row(claim, population, page, found := claim.judge(answer), found.outcome)
-        for population, answer in answers.items()
-    ]
-    return ledger.table(rows, pages)

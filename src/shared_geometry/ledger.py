@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from shared_geometry import emergence, studies
+from shared_geometry import beginnings, centring, emergence, nearness, studies
 from shared_geometry.claims import (
     CAPACITY,
     CONDITIONS,
@@ -100,7 +100,7 @@ def has_papers_length(results: xr.Dataset) -> bool:
     return made["name"] == "paper" and made["epochs"] >= papers.epochs
 
 
-def _judged(claim: Claim, condition: str, page: str, *results: xr.Dataset | None) -> Row:
+def _judged(claim: Claim, condition: str, page: str, *results: Any) -> Row:
     if any(r is None for r in results):
         return Row(claim, condition, page, None, NOT_RUN)
     found = claim.judge(*results)
@@ -110,16 +110,25 @@ def _judged(claim: Claim, condition: str, page: str, *results: xr.Dataset | None
 
 def theory_rows(seed: int) -> list[Row]:
     """Proposition 1 and what belongs to it, on random matrices."""
-    rng = np.random.default_rng(seed)
-    return [Row(claim, "", "theory", found := claim.judge(rng), found.outcome) for claim in THEORY]
+    return mathematical_rows(THEORY, np.random.default_rng(seed), "theory")
+
+
+def mathematical_rows(
+    claims: Sequence[Claim], rng: np.random.Generator, page: str = ""
+) -> list[Row]:
+    """Claims that need no results: each is judged on random matrices, one after the other."""
+    return [_judged(claim, "", page, rng) for claim in claims]
+
+
+def further_rows(seed: int) -> list[Row]:
+    """Theory that goes beyond the paper's, on random matrices and small linear networks."""
+    claims = (*nearness.CLAIMS, *centring.CLAIMS, *beginnings.CLAIMS)
+    return mathematical_rows(claims, np.random.default_rng(seed), "dynamics")
 
 
 def simulation_rows(figure_2: xr.Dataset) -> list[Row]:
     """Claims about Figure 2, from `simulation.figure_2`."""
-    return [
-        Row(claim, "", "simulation", found := claim.judge(figure_2), found.outcome)
-        for claim in SIMULATION
-    ]
+    return [_judged(claim, "", "simulation", figure_2) for claim in SIMULATION]
 
 
 def experiment_rows(results: Mapping[Condition, xr.Dataset]) -> list[Row]:
@@ -157,9 +166,8 @@ def beyond_rows(
     for name in studies.names():
         claim, answers = studies.claim_of(name), studies.published(name, folder)
         rows += [
-            Row(claim, title, name, found := claim.judge(answer), found.outcome)
-            for title, answer in answers.items()
-        ] or [Row(claim, "", name, None, NOT_RUN)]
+            _judged(claim, title, name, answer) for title, answer in (answers or {"": None}).items()
+        ]
     return rows + [
         _judged(emergence.CLAIM, called(condition), "emergence", result)
         for condition, result in (results or {}).items()
@@ -208,6 +216,23 @@ def table(rows: Sequence[Row], pages: Sequence[str]) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def claim_table(
+    claim: Claim, answers: Mapping[str, xr.Dataset], page: str = "", pages: Sequence[str] = ()
+) -> str:
+    """One claim under several populations as Markdown, as the ledger has it.
+
+    Parameters
+    ----------
+    claim : Claim
+    answers : mapping of str to xarray.Dataset
+        Population -> what the claim's rule judges.
+    page, pages
+        The page of the claim's figure and those that can be linked to; none: without a link.
+    """
+    rows = [_judged(claim, population, page, answer) for population, answer in answers.items()]
+    return table(rows, pages)
 
 
 def summary(rows: Sequence[Row]) -> str:

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import xarray as xr
 
-from shared_geometry import ledger
-from shared_geometry.beyond.measures import CLAIM
 from shared_geometry.comparison import PAPERS
 from shared_geometry.orders import agreement, reliability
 from shared_geometry.wording import interval_text, layer_name, number
@@ -76,10 +74,3 @@ def whole_table(answers: Answers) -> str:
             name = f"{population}: {layer_name(row.layer.item())}"
             rows[name] = [interval_text(cell.values) for cell in cells]
     return _table(["population and layer", *headings], rows)
-
-
-def claim_table(answers: Answers) -> str:
-    """The chapter's claim, its rule, and what each population says of it."""
-    judged = {name: CLAIM.judge(found) for name, found in answers.items()}
-    rows = [ledger.Row(CLAIM, name, "", found, found.outcome) for name, found in judged.items()]
-    return ledger.table(rows, [])
