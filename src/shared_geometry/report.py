@@ -6,7 +6,14 @@ import numpy as np
 import xarray as xr
 
 from shared_geometry.results import config_of
-from shared_geometry.wording import NAMES, in_a_sentence, interval_text, layer_name, number
+from shared_geometry.wording import (
+    NAMES,
+    in_a_sentence,
+    interval_text,
+    layer_name,
+    moment,
+    number,
+)
 
 
 def _final(results: xr.Dataset, reading: str = "published") -> xr.Dataset:
@@ -19,31 +26,23 @@ def _subject(results: xr.Dataset) -> str:
 
 
 def provenance_line(results: xr.Dataset) -> str:
-    """Recipe, networks, commit, machine and time of a run, in one line."""
-    config = config_of(results)
+    """Recipe, networks, commit, machine and time, in one line.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From `experiment.run`, or an answer of `studies.study`.
+    """
+    config, recipe = config_of(results), json.loads(results.attrs["recipe"])
     return (
         f"{config.networks} {_subject(results)}, recipe “{config.recipe}”, "
-        f"{results.sizes['epoch']} epochs, seed {config.seed}; "
+        f"{recipe['epochs']} epochs, seed {config.seed}; "
         f"commit {results.attrs['commit'][:12]}; {results.attrs['hardware']}; "
         f"{float(results.attrs['seconds']):.0f} s; {results.attrs['command']}"
     )
 
 
-def study_line(found: xr.Dataset) -> str:
-    """Population, commit, machine and time of a study's answer, in one line.
-
-    Parameters
-    ----------
-    found : xarray.Dataset
-        From `studies.study`.
-    """
-    config, recipe = config_of(found), json.loads(found.attrs["recipe"])
-    return (
-        f"{config.networks} {_subject(found)}, recipe “{config.recipe}”, "
-        f"{recipe['epochs']} epochs, seed {config.seed}; "
-        f"commit {found.attrs['commit'][:12]}; {found.attrs['hardware']}; "
-        f"{float(found.attrs['seconds']):.0f} s; {found.attrs['command']}"
-    )
+study_line = provenance_line  # as it is called where an answer stands
 
 
 def describe_run(results: xr.Dataset) -> str:
@@ -202,7 +201,7 @@ def variance_training_alt(results: xr.Dataset) -> str:
     rows = results.variance_interval.sel(measure="published", bound="estimate")
     first, last = (rows.isel(checkpoint=c).values for c in (0, -1))
     return (
-        "Line chart over layers. Before training: "
+        f"Line chart over layers. {moment(results.checkpoint[0]).capitalize()}: "
         + ", ".join(f"{v:.2f}" for v in first)
         + "; at the end: "
         + ", ".join(f"{v:.2f}" for v in last)
