@@ -50,7 +50,7 @@ def _resident(process: psutil.Process) -> int:
 
 def measure(chapter: str, python: str, root: Path) -> dict[str, float | str]:
     """Run one chapter in a scratch folder; seconds and peak memory in GB."""
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, open(f"{scratch}/said", "w+") as said:
         words = [python, "-m", "papermill", f"book/{chapter}.ipynb", f"{scratch}/out.ipynb"]
         words += ["--no-progress-bar"]
         if "output" in default_parameters(ROOT / "book" / f"{chapter}.md"):  # begin from nothing
@@ -60,8 +60,7 @@ def measure(chapter: str, python: str, root: Path) -> dict[str, float | str]:
             words,
             cwd=root,
             preexec_fn=_confine,
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=said,
             env=_path(python),
         )
         process, peak = psutil.Process(work.pid), 0
@@ -69,8 +68,9 @@ def measure(chapter: str, python: str, root: Path) -> dict[str, float | str]:
             peak = max(peak, _resident(process))
             time.sleep(0.1)
         if work.returncode != 0:
+            said.seek(0)
             limit = f"{LIMIT / 1e9:g} GB"
-            raise RuntimeError(f"{chapter} did not run in {limit}:\n{work.stderr.read()}")
+            raise RuntimeError(f"{chapter} did not run in {limit}:\n{said.read()}")
         return {"chapter": chapter, "seconds": time.perf_counter() - start, "memory": peak / 1e9}
 
 
@@ -104,9 +104,9 @@ def clean(folder: Path) -> tuple[str, Path]:
 
 def run(chosen: list[str], python: str, root: Path) -> None:
     """Measure chapters in a copy of the repository, by that Python."""
-    pages = {page.chapter: page for page in read_pages(ROOT) if page.is_executed(ROOT)}
+    chapters = dict.fromkeys(page.chapter for page in read_pages(ROOT) if page.is_executed(ROOT))
     rows = []
-    for chapter in chosen or pages:
+    for chapter in chosen or chapters:
         rows.append(measure(chapter, python, root))
         print(f"{chapter:12} {rows[-1]['seconds']:6.0f} s {rows[-1]['memory']:6.2f} GB", flush=True)
     if not chosen:

@@ -21,6 +21,7 @@ import torch
 from shared_geometry import steps
 from shared_geometry.activations import standardise
 from shared_geometry.config import Config
+from shared_geometry.convergence import decaying
 from shared_geometry.costs import analysis_memory
 from shared_geometry.datasets import Dataset, Images
 from shared_geometry.files import write_tensors, write_text
@@ -74,19 +75,11 @@ def plan_of(size: Size, folder: Path) -> Plan:
 
 def lay_activity(it: Plan, size: Size, checkpoint: float) -> None:
     """Write what `steps.record` would: one response, turned and made noisy in each network."""
-    spectrum = torch.arange(1, size.units + 1.0)[:, None] ** -0.75
-
-    def normal(*names: object, columns: int) -> torch.Tensor:
-        generator = torch_generator(0, *names)
-        return torch.randn(size.units, columns, generator=generator)
-
-    shared = spectrum * normal("response", columns=size.images)
-    for i in range(size.networks):
-        q = torch.linalg.qr(normal("turn", i, columns=size.units))[0]
-        noise = 0.5 * spectrum * normal("noise", i, checkpoint, columns=size.images)
-        x = standardise(q @ (shared + noise))
+    generator = torch_generator(0, "scale", checkpoint)
+    for i, x in enumerate(decaying(*size[:3], 0.5, generator).float()):
         key = {"config": it.config.digest, "checkpoint": checkpoint}
-        write_tensors(steps.activity_path(it, LAYER, i, checkpoint), {"x": x}, key)
+        path = steps.activity_path(it, LAYER, i, checkpoint)
+        write_tensors(path, {"x": standardise(x)}, key)
 
 
 def largest() -> float:

@@ -1,4 +1,11 @@
-from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number, power_of_ten
+from shared_geometry.wording import (
+    in_a_sentence,
+    interval_text,
+    layer_name,
+    moment,
+    number,
+    power_of_ten,
+)
 
 
 def test_an_interval_in_a_sentence_has_real_minus_signs_and_no_minus_zero():
@@ -13,6 +20,12 @@ def test_a_layer_that_has_no_name_of_its_own_is_numbered():
     assert [layer_name(label) for label in ("pool1", "17")] == ["first pooling", "layer 17"]
     assert in_a_sentence("dense") == "the dense layer"
     assert in_a_sentence("17") == "layer 17"
+
+
+def test_only_epoch_0_is_before_training():
+    assert [moment(epoch) for epoch in (0.0, 0.5, 12.0)] == [
+        "before training", "at epoch 0.5", "at epoch 12"
+    ]  # fmt: skip
 
 
 def test_a_small_number_is_told_by_its_power_of_ten():

@@ -232,6 +232,13 @@ def test_any_kind_of_real_numbers_will_do(kind):
     assert final(found, "variance", measure="left out").min() > 0.98
 
 
+def test_arrays_that_are_read_backwards_or_came_from_another_machine_will_do():
+    x = turned()
+    one = compare(x, LABELS, **QUICK)
+    for other in ([a[::-1].copy()[::-1] for a in x], [a.astype(">f8") for a in x]):
+        xr.testing.assert_identical(one.drop_attrs(), compare(other, LABELS, **QUICK).drop_attrs())
+
+
 def test_few_images_keep_few_units_unless_one_chooses():
     x = rng().normal(size=(3, 90, 100))
     assert compare(x, **QUICK).units.values.tolist() == [[40] * 3]
@@ -333,6 +340,7 @@ def with_nan(unit=0):
         (turned(), LABELS[:200], r"200 labels for 240 images; expected one each$"),
         (turned(), np.eye(4)[LABELS], r"labels have shape \(240, 4\)"),
         (turned(), np.arange(IMAGES), "a label of its own"),
+        (turned(), [[1], [2, 3]] * 120, "several lengths; expected one class an image"),
         (with_nan(), None, "network 2 holds 1 values that are NaN or infinite"),
         ({"a": turned(), "b": with_nan()}, None, "network 2 in layer 'b' holds 1 values"),
         ([x[:, :10] for x in turned()], None, "of 10 images leaves 8 to align and 2 to measure"),
@@ -381,6 +389,7 @@ def made_up(geometry, variance, control):
         ((0.9, 0.81, 0.95), (0.1, -0.1, 0.2), -0.3, OPEN),
         ((0.9, 0.81, 0.95), (-0.1, -0.2, 0.2), -0.3, NO),
         ((0.9, 0.81, 0.95), (0.2, 0.1, 0.3), 0.3, NO),
+        ((np.nan,) * 3, (np.nan,) * 3, np.nan, OPEN),  # a network in which nothing varies
     ],
 )
 def test_the_verdict_follows_its_rule(geometry, variance, control, answer):
@@ -538,6 +547,12 @@ def test_bytes_are_divided_by_255_and_floats_take_the_networks_type():
     assert record(half, pixels, "head")["head"][0].dtype == torch.float32
 
 
+def test_images_whose_colours_stand_backwards_are_shown_as_they_are():
+    (network,), images = small(1), some_images()
+    backwards = record(network, images.numpy()[:, ::-1], "head")["head"][0]
+    assert torch.equal(backwards, record(network, images.flip(1), "head")["head"][0])
+
+
 def test_whole_numbers_reach_a_network_as_they_are():
     words = nn.Sequential(nn.Embedding(10, 4), nn.Flatten())
     tokens = torch.randint(0, 10, (12, 3))
@@ -566,10 +581,14 @@ def test_networks_are_left_as_they_were_after_an_error_too(broken):
         network(some_images(4)).sum().backward()  # still trains
 
 
-def test_networks_come_back_from_the_device_they_were_sent_to():
-    networks = small()
+def test_networks_come_back_from_the_device_they_were_sent_to(monkeypatch):
+    networks, sent = small(1), []
+    home = networks[0].conv.weight.device
+    monkeypatch.setattr(networks[0], "to", sent.append)
     record(networks, some_images(), "head", device="cpu")
-    assert all(p.device.type == "cpu" for p in networks[0].parameters())
+    assert sent == [torch.device("cpu"), home]
+    record(networks, some_images(), "head")
+    assert len(sent) == 2
     with pytest.raises(InputError, match="device='gpu'"):
         record(networks, some_images(), "head", device="gpu")
 
@@ -685,7 +704,7 @@ def test_the_three_kinds_get_the_answers_that_they_were_made_for():
     assert "48 units" in spent
 
 
-def test_memory_grows_with_the_square_of_the_held_out_images():
+def test_the_memory_table_has_a_row_a_size_and_asks_what_is_held_out():
     rows = yours_report.memory_table().splitlines()[2:]
     assert len(rows) == 3
     assert all(row.endswith("GB |") for row in rows)

@@ -10,8 +10,14 @@ Array: TypeAlias = np.ndarray | torch.Tensor
 
 def as_tensor(array: Array, *, dtype: torch.dtype | None = None) -> torch.Tensor:
     """Tensor over ``array``, sharing its memory where type and layout allow."""
-    tensor = array if isinstance(array, torch.Tensor) else torch.from_numpy(np.asarray(array))
+    tensor = array if isinstance(array, torch.Tensor) else _over(np.asarray(array))
     return tensor if dtype is None else tensor.to(dtype)
+
+
+def _over(array: np.ndarray) -> torch.Tensor:
+    if min(array.strides, default=0) < 0 or not array.dtype.isnative:  # torch knows neither
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    return torch.from_numpy(array)
 
 
 def like(tensor: torch.Tensor, example: Array) -> Array:

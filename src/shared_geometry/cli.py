@@ -19,6 +19,7 @@ from rich.table import Table
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError
 from shared_geometry.files import fresh, writable_folder
+from shared_geometry.wording import interval_text
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -76,8 +77,7 @@ def summary(results: xr.Dataset) -> Table:
     last = results.isel(checkpoint=-1).sel(reading="published")
 
     def cell(values: xr.DataArray) -> str:
-        estimate, low, high = values.values
-        return f"{estimate:.3f} [{low:.3f}, {high:.3f}]"
+        return interval_text(values, 3)
 
     for layer in results.layer.values:
         row = last.sel(layer=layer)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shared_geometry.arrays import Array
+from shared_geometry.arrays import Array, as_tensor
 from shared_geometry.errors import InputError
 
 Networks = (
@@ -25,9 +25,9 @@ def _tensor(array: Any, where: str) -> Tensor:
     """An array as a tensor on the CPU, in float32 or float64."""
     if not isinstance(array, np.ndarray | Tensor):
         raise InputError(f"{where} is a {type(array).__name__}; give a NumPy array or a tensor")
-    if isinstance(array, np.ndarray) and array.dtype.kind not in "iuf":
-        raise InputError(f"{where} holds {array.dtype}; expected real numbers")
-    x = torch.as_tensor(array).detach().cpu()
+    if isinstance(array, np.ndarray) and (array.dtype.kind not in "iuf" or array.itemsize > 8):
+        raise InputError(f"{where} holds {array.dtype}; expected real numbers of at most 64 bits")
+    x = as_tensor(array).detach().cpu()
     if x.is_complex() or x.dtype == torch.bool:
         raise InputError(f"{where} holds {str(x.dtype).removeprefix('torch.')}; expected numbers")
     if x.dim() != 2:
@@ -124,12 +124,18 @@ def classes(labels: Any) -> tuple[Tensor, list[str]]:
     """
     if isinstance(labels, Tensor):
         labels = labels.numpy(force=True)
-    values = np.asarray(labels)
+    try:
+        values = np.asarray(labels)
+    except ValueError as error:
+        raise InputError("labels have several lengths; expected one class an image") from error
     if values.ndim != 1:
         raise InputError(f"labels have shape {values.shape}; expected one class an image")
     if values.dtype.kind == "O":
         values = values.astype(str)
     known, codes = np.unique(values, return_inverse=True)
     if len(known) == len(values) > 1:
-        raise InputError("every image has a label of its own; give classes, or leave labels out")
+        raise InputError(
+            "every image has a label of its own; give classes, or leave labels out, recorded ones "
+            "too: compare(dict(activities))"
+        )
     return torch.from_numpy(codes).long(), [str(name) for name in known.tolist()]

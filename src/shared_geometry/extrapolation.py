@@ -64,6 +64,9 @@ def exponents(scale: Mapping[str, Any], what: str = "seconds") -> dict[str, floa
 def need(scenario: Scenario, scale: Mapping[str, Any], training: Mapping[str, Any]) -> Need:
     """What a scenario takes: the paper's size as measured, times the measured powers.
 
+    Memory is that of the images held out; times are those of as large a part of them held out as
+    was measured, and too long where it is smaller.
+
     Parameters
     ----------
     scenario : Scenario
@@ -89,7 +92,7 @@ def need(scenario: Scenario, scale: Mapping[str, Any], training: Mapping[str, An
     )
 
 
-def _hours(value: float) -> str:
+def _amount(value: float) -> str:
     return number(value, 1) if value < 100 else f"{value:,.0f}"
 
 
@@ -102,12 +105,12 @@ def needs_table(
     needs = [need(scenario, scale, training) for scenario in scenarios]
     rows = {
         "layers × checkpoints": [f"{it.tasks}" for it in needs],
-        "one of them, s": [_hours(it.task_seconds) for it in needs],
-        "one of them, GB": [_hours(it.memory) for it in needs],
-        "analysis, h": [_hours(it.analysis_hours) for it in needs],
+        "one of them, s": [_amount(it.task_seconds) for it in needs],
+        "one of them, GB": [_amount(it.memory) for it in needs],
+        "analysis, h": [_amount(it.analysis_hours) for it in needs],
     }
     for name in training["results"]:
-        rows[f"training {NAMES[name]}s, h"] = [_hours(it.training_hours[name]) for it in needs]
+        rows[f"training {NAMES[name]}s, h"] = [_amount(it.training_hours[name]) for it in needs]
     rows["machines for a day"] = [
         f"{math.ceil((max(it.training_hours.values()) + it.analysis_hours) / _DAY):,}"
         for it in needs

@@ -11,8 +11,8 @@ from shared_geometry.arrays import Array
 from shared_geometry.compare import given
 from shared_geometry.compare_input import Networks
 from shared_geometry.errors import InputError
+from shared_geometry.nulls import random_order
 from shared_geometry.preparation import Choices
-from shared_geometry.randomness import torch_generator
 from shared_geometry.rsa import compare_rsms, rsm
 from shared_geometry.srm import SRM
 from shared_geometry.srm_score import explained_power, power
@@ -24,7 +24,7 @@ class Placed(NamedTuple):
     """A newcomer in a space, measured on images that no basis was fitted to."""
 
     space: SRM  # of the networks that made it
-    w: Tensor  # (n_units, k), the newcomer's basis
+    w: Tensor  # (n_units, k), the newcomer's basis; rows of units kept, then silent ones
     geometry: float  # correlation of its own RSM with its RSM against the shared response
     variance: float  # part of its activity that the shared response explains
     control_geometry: Tensor  # (n_shuffles,), the same for a basis from shuffled images
@@ -94,7 +94,8 @@ def place(
 
     own = rsm(new[:, held_out] - new[:, alignment].mean(1, keepdim=True))
     w, between, geometry, variance = measured(alignment)
-    shuffled = [measured(alignment[order]) for order in _orders(len(alignment), how.seed)]
+    orders = [random_order(len(alignment), how.seed, "newcomer", i) for i in range(N_SHUFFLES)]
+    shuffled = [measured(alignment[order]) for order in orders]
     return Placed(
         space,
         w,
@@ -105,10 +106,3 @@ def place(
         {"within the newcomer": own, "newcomer with the space": between},
         held_out,
     )
-
-
-def _orders(n: int, seed: int) -> list[Tensor]:
-    return [
-        torch.randperm(n, generator=torch_generator(seed, "newcomer", draw))
-        for draw in range(N_SHUFFLES)
-    ]

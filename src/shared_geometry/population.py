@@ -1,6 +1,6 @@
 """A trained population: trained where it is not, and its activity, layer by layer."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -48,9 +48,7 @@ def network_at(it: Plan, network: int, checkpoint: float | None = None) -> torch
     return module.eval()
 
 
-def activities(
-    it: Plan, checkpoint: float | None = None, layers: Collection[str] | None = None
-) -> Iterator[tuple[str, Activity]]:
+def activities(it: Plan, checkpoint: float | None = None) -> Iterator[tuple[str, Activity]]:
     """Activity of all trained networks at a checkpoint, one layer after the other.
 
     Only one layer is in memory at a time; the others lie on disk while the loop runs.
@@ -61,21 +59,19 @@ def activities(
         Of networks that `train` has trained.
     checkpoint : float, optional
         Epoch; None: the last.
-    layers : collection of str, optional
-        Labels; None: all that are recorded, from the input on.
 
     Yields
     ------
     layer : str
+        From the input on.
     activity : Activity
         Units x images, standardised image by image, split into alignment and held-out images.
     """
     epoch = it.checkpoints[-1] if checkpoint is None else checkpoint
-    wanted = [label for label in it.layers if layers is None or label in layers]
     try:
         for network in range(it.config.networks):
             steps.record(it, network, epoch)
-        for label in wanted:
+        for label in it.layers:
             yield label, steps.activity_of(it, label, epoch)
     finally:
         steps.forget_activity(it, epoch)

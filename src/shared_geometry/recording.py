@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from shared_geometry.activations import draw_units
-from shared_geometry.arrays import Array
+from shared_geometry.arrays import Array, as_tensor
 from shared_geometry.devices import resolve_device
 from shared_geometry.errors import InputError
 from shared_geometry.hooks import Recorder
@@ -164,7 +164,7 @@ def _batches(images: Array | Iterable, size: int) -> Iterator[tuple[Tensor, Any]
     if isinstance(images, np.ndarray | Tensor):
         if images.ndim < 2:
             raise InputError(f"images of shape {tuple(images.shape)}: expected (n_images, ...)")
-        images = torch.as_tensor(images).split(size) if len(images) else ()
+        images = as_tensor(images).split(size) if len(images) else ()
     for number, batch in enumerate(images):
         pixels, labels = _parted(batch)
         if not isinstance(pixels, Tensor) or pixels.dim() < 2:

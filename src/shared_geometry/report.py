@@ -7,7 +7,14 @@ import numpy as np
 import xarray as xr
 
 from shared_geometry.results import config_of
-from shared_geometry.wording import NAMES, in_a_sentence, interval_text, layer_name, number
+from shared_geometry.wording import (
+    NAMES,
+    in_a_sentence,
+    interval_text,
+    layer_name,
+    moment,
+    number,
+)
 
 
 def _final(results: xr.Dataset, reading: str = "published") -> xr.Dataset:
@@ -191,7 +198,7 @@ def variance_training_alt(results: xr.Dataset) -> str:
     rows = results.variance_interval.sel(measure="published", bound="estimate")
     first, last = (rows.isel(checkpoint=c).values for c in (0, -1))
     return (
-        "Line chart over layers. Before training: "
+        f"Line chart over layers. {moment(results.checkpoint[0]).capitalize()}: "
         + ", ".join(f"{v:.2f}" for v in first)
         + "; at the end: "
         + ", ".join(f"{v:.2f}" for v in last)

@@ -58,7 +58,7 @@ def verdicts(results: xr.Dataset) -> list[Verdict]:
 def _answer(geometry: np.ndarray, variance: np.ndarray, chance: float) -> str:
     if variance[0] <= chance:
         return NO
-    if variance[1] <= chance:
+    if not variance[1] > chance:  # NaN too: a network in which nothing varies
         return OPEN
     return YES if geometry[1] >= HIGH and variance[1] >= MOST else IN_PART
 

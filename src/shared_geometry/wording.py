@@ -24,6 +24,11 @@ def in_a_sentence(label: str) -> str:
     return f"the {name} layer" if label in _LAYERS else name if label.isdigit() else f"“{name}”"
 
 
+def moment(epoch: float) -> str:
+    """A checkpoint in a sentence: before training, at epoch 0.5."""
+    return f"at epoch {float(epoch):g}" if epoch > 0 else "before training"
+
+
 def number(value: float, digits: int = 2) -> str:
     """A number with a true minus sign, and none before zero."""
     text = f"{float(value):.{digits}f}"

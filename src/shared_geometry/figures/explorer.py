@@ -11,7 +11,7 @@ import xarray as xr
 from shared_geometry.figures import style
 from shared_geometry.figures.rsm import correlations, rsm_panels
 from shared_geometry.rules import HIGH
-from shared_geometry.wording import layer_name, number
+from shared_geometry.wording import layer_name, moment, number
 
 CELLS = {"image": 280_000, "class": 80_000}  # of a figure's matrices: what a page can carry
 MOST_CLASSES = 30  # of more than these, as many evenly spaced ones are shown
@@ -90,7 +90,9 @@ def _title(level: str, last: xr.Dataset, first: xr.Dataset) -> str:
         )
     before = number(_agreement(first))
     moments = (
-        "" if first.checkpoint == last.checkpoint else f" at the end, {before} before training"
+        ""
+        if first.checkpoint == last.checkpoint
+        else f" at the end, {before} {moment(first.checkpoint)}"
     )
     return f"The classes’ geometry: aligned networks agree with r = {shared}{moments}"
 

@@ -10,7 +10,7 @@ import xarray as xr
 from shared_geometry.figures import style
 from shared_geometry.figures.explorer import HEADINGS, some_classes, spread
 from shared_geometry.figures.rsm import CELL, colour_axis, correlations
-from shared_geometry.wording import layer_name, number
+from shared_geometry.wording import layer_name, moment, number
 
 _MOST_CLASSES, _MOST_COLUMNS = 20, 6  # of more classes and checkpoints, as many are shown
 _WIDE, _NARROW = 470, 190  # pixels for all columns on a desktop, on a phone
@@ -99,11 +99,12 @@ def rsm_grid(results: xr.Dataset, *, reading: str = "published") -> go.Figure:
         updatemenus=[style.dropdown(_buttons())],
     )
     first = some.geometry_final.sel(space="shared", bound="estimate").isel(checkpoint=0)
-    title = (
-        "Training draws the classes’ geometry: before it, layers resemble their final selves with "
+    found = (
+        f"{moment(first.checkpoint)}, layers resemble their final selves with"
         if len(columns) > 1
-        else "The classes’ geometry: aligned networks agree with "
-    ) + f"r = {number(float(first.min()))} to {number(float(first.max()))}"
+        else "aligned networks agree with"
+    )
+    title = f"The classes’ geometry: {found} r = {number(first.min())} to {number(first.max())}"
     height, low = (210 + round(len(rows) * width / len(columns)) for width in (_WIDE, _NARROW))
     return style.finish(figure, title, height=height, narrow={"height": low + 30})
 
