@@ -429,6 +429,8 @@ def test_the_fewest_images_are_those_from_which_on_accuracy_stays():
     assert swaps_report.fewest(row, "rotation") == 300  # 0.8; the goal is 0.76
     row.by_images[...] = np.array([0.79, 0.3, 0.78, 0.8])[None, :, None]
     assert swaps_report.fewest(row, "rotation") == 100
+    row.own[...] = 0.05  # below chance
+    assert swaps_report.fewest(row, "rotation") == 300
 
 
 def test_titles_and_verdicts_hold_the_numbers_of_all_populations():

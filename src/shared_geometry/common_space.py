@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 
 from shared_geometry.errors import InputError
+from shared_geometry.nulls import random_order
 from shared_geometry.partners import Split
 from shared_geometry.procrustes import polar
 from shared_geometry.randomness import torch_generator
@@ -108,6 +109,7 @@ def in_common(
     Parameters
     ----------
     populations : sequence of sequence of Split
+        With equally many networks.
     k : int
     equally_many : bool
         S is the mean over as many networks as the rest of the population has, drawn from all
@@ -122,19 +124,15 @@ def in_common(
     """
     everyone = [x for networks in populations for x in networks]
     made, generator = space(everyone, k), torch_generator(seed, "networks in common")
-    rows, i = [], 0
-    for networks in populations:
-        row = []
-        for x in networks:
-            others = [j for j in range(len(everyone)) if j != i]
-            draws = [others]
-            if equally_many:
-                orders = (torch.randperm(len(others), generator=generator) for _ in range(DRAWS))
-                draws = [[others[j] for j in order[: len(networks) - 1]] for order in orders]
-            row.append(torch.stack([explained(made, x, kept) for kept in draws]).mean())
-            i += 1
-        rows.append(torch.stack(row))
-    return torch.stack(rows)
+    n, found = len(populations[0]), []
+    for i, x in enumerate(everyone):
+        others = [j for j in range(len(everyone)) if j != i]
+        draws = [others]
+        if equally_many:
+            orders = (torch.randperm(len(others), generator=generator) for _ in range(DRAWS))
+            draws = [[others[j] for j in order[: n - 1]] for order in orders]
+        found.append(torch.stack([explained(made, x, kept) for kept in draws]).mean())
+    return torch.stack(found).reshape(len(populations), n)
 
 
 def shuffled(populations: Sequence[Sequence[Split]], seed: int) -> list[list[Split]]:
@@ -144,14 +142,24 @@ def shuffled(populations: Sequence[Sequence[Split]], seed: int) -> list[list[Spl
     """
     found = []
     for number, networks in enumerate(populations):
-        generator = torch_generator(seed, "shuffle populations", number)
-        order = torch.randperm(networks[0].alignment.shape[1], generator=generator)
+        columns = networks[0].alignment.shape[1]
+        order = random_order(columns, seed, "shuffle populations", number)
         found.append([Split(x[:, order], y) for x, y in networks])
     return found
 
 
 def part(values: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """Part of what the own space explains, network by network; NaN if that is once too little."""
+    """Part of what the own space explains, network by network.
+
+    Parameters
+    ----------
+    values, own : Tensor of shape (..., n_populations, n_networks), (n_populations, n_networks)
+
+    Returns
+    -------
+    Tensor of the shape of ``values``
+        NaN for a population in which the own space explains less than `LEAST` of some network.
+    """
     return torch.where(own.amin(-1, keepdim=True) < LEAST, torch.nan, values / own)
 
 

@@ -57,7 +57,8 @@ def way(results: xr.Dataset) -> xr.DataArray:
     xarray.DataArray
         (layer, checkpoint, bound).  The interval is the widest that those of the three correlations
         allow, and so errs on the side of caution: resamples of networks move them together.
-        NaN in a layer whose intervals at the start and at the end overlap: there is no way to go.
+        NaN in a layer whose interval at the end does not lie above that at the start: there is no
+        way to go.
 
     Raises
     ------
@@ -65,22 +66,20 @@ def way(results: xr.Dataset) -> xr.DataArray:
         If the run was not looked at before training and at the end.
     """
     course = _course(results)
-    start, end = course.isel(checkpoint=0), course.isel(checkpoint=-1)
+    start, end = (course.isel(checkpoint=place, drop=True) for place in (0, -1))
 
     def share(t: str, first: str, last: str) -> xr.DataArray:
         now, a, b = (
             c.sel(bound=bound, drop=True) for c, bound in ((course, t), (start, first), (end, last))
         )
-        return ((now - a) / (b - a)).drop_vars("checkpoint", errors="ignore")
+        return (now - a) / (b - a)
 
     corners = xr.concat([share(*which) for which in product(("low", "high"), repeat=3)], "corner")
     estimate = share(*3 * ("estimate",))
     found = xr.concat([estimate, corners.min("corner"), corners.max("corner")], "bound")
-    found = found.assign_coords(bound=list(BOUNDS), checkpoint=course.checkpoint)
-    found = found.transpose("layer", "checkpoint", "bound").copy()
+    found = found.assign_coords(bound=list(BOUNDS)).transpose("layer", "checkpoint", "bound")
     found[:, 0], found[:, -1] = 0.0, 1.0  # by definition
-    apart = end.sel(bound="low") > start.sel(bound="high")
-    return found.where(xr.DataArray(apart.values, {"layer": found.layer}, "layer"))
+    return found.where(end.sel(bound="low", drop=True) > start.sel(bound="high", drop=True))
 
 
 def arrival(epochs: np.ndarray, values: np.ndarray, level: float) -> float:
@@ -154,16 +153,15 @@ def accuracy_way(results: xr.Dataset) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        (epoch, bound), the mean over networks and its interval; NaN if a network ends at chance.
+        (epoch, bound), the mean over networks and its interval; NaN if a network ends at chance or
+        below.
     """
     config, chance = config_of(results), 1 / results.sizes["class"]
     gain = results.test_accuracy.transpose("epoch", "network") - chance
     final = gain.isel(epoch=-1)
-    if (final <= 0).any():
-        values = np.full((gain.sizes["epoch"], len(BOUNDS)), np.nan)
-    else:
-        how = {"n_resamples": config.bootstrap, "seed": config.seed}
-        values = [bootstrap_mean(row, **how) for row in (gain / final).values]
+    share = (gain / final).where((final > 0).all())
+    how = {"n_resamples": config.bootstrap, "seed": config.seed}
+    values = [bootstrap_mean(row, **how) for row in share.values]
     return xr.DataArray(values, {"epoch": results.epoch, "bound": list(BOUNDS)})
 
 

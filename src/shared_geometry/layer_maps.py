@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import torch
 
-from shared_geometry import maps
+from shared_geometry import maps, similarity_shape
 from shared_geometry.errors import InputError
 from shared_geometry.partners import Split
-from shared_geometry.procrustes import polar
 from shared_geometry.rsa import correlation, lower_triangle, rsm
 
 MEASURES = ("variance explained", "correlation of RSMs")
@@ -47,12 +46,21 @@ def semi_orthogonal(fit: maps.Moments) -> torch.Tensor:
     -------
     Tensor of shape (n_units_b, n_units_a)
     """
-    tall = fit.cross.shape[0] >= fit.cross.shape[1]
-    return polar(fit.cross) if tall else polar(fit.cross.mT).mT
+    return similarity_shape.rotation(fit.cross)
 
 
 def explained(a: Layer, b: Layer) -> torch.Tensor:
-    """Held-out variance that each layer explains of the other; the mean of both directions."""
+    """Held-out variance that each layer explains of the other; the mean of both directions.
+
+    Returns
+    -------
+    Tensor of shape (), float64
+
+    Raises
+    ------
+    InputError
+        If the two were shown other numbers of alignment images.
+    """
     if a.split.alignment.shape[1] != b.split.alignment.shape[1]:
         raise InputError(
             f"layers on {a.split.alignment.shape[1]} and {b.split.alignment.shape[1]} alignment "
@@ -91,7 +99,17 @@ def table(a: Sequence[Layer], b: Sequence[Layer]) -> torch.Tensor:
 
 
 def best_match(matches: torch.Tensor) -> list[tuple[int, int]]:
-    """For each layer of the deeper network (of equals, the first) its best match: (row, column)."""
+    """For each layer of the deeper network (of equals, the first) its best match: (row, column).
+
+    Parameters
+    ----------
+    matches : Tensor of shape (n_layers_a, n_layers_b)
+
+    Raises
+    ------
+    InputError
+        If it is no table, or an empty one.
+    """
     if matches.dim() != 2 or not matches.numel():
         raise InputError(f"a table of layers of shape {tuple(matches.shape)}: expected (n_a, n_b)")
     if matches.shape[1] > matches.shape[0]:
@@ -103,6 +121,10 @@ def depth_order(matches: torch.Tensor) -> float:
     """Rank correlation of depth with the depth of the best match, over the deeper network's layers.
 
     1 where the matches follow depth, 0 where all layers have the same match.
+
+    Parameters
+    ----------
+    matches : Tensor of shape (n_layers_a, n_layers_b)
     """
     from scipy.stats import spearmanr
 

@@ -59,7 +59,13 @@ class Split(NamedTuple):
 
 
 def only_classes(data: Dataset, classes: range) -> Dataset:
-    """A data set with the images of some classes only; its class names stay."""
+    """A data set with the images of some classes only; its class names stay.
+
+    Raises
+    ------
+    InputError
+        If there are no classes, or not these.
+    """
 
     def some(images: Images) -> Images:
         kept = torch.isin(images.labels, torch.tensor(list(classes)))
@@ -216,7 +222,12 @@ def recorded(
 
 
 def normalised(alignment: torch.Tensor, held_out: torch.Tensor) -> Split:
-    """Means over the alignment images taken off, and one length for all: see `Split`."""
+    """Means over the alignment images taken off, and one length for all: see `Split`.
+
+    Parameters
+    ----------
+    alignment, held_out : Tensor of shape (n_units, n_alignment), (n_units, n_images)
+    """
     mean = alignment.mean(1, keepdim=True)
     length = torch.linalg.vector_norm(alignment - mean)
     length = length.clamp(min=torch.finfo(alignment.dtype).tiny)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from shared_geometry import similarity_shape
 from shared_geometry.errors import InputError
 from shared_geometry.srm import SRM
 
@@ -87,16 +88,16 @@ def permutation(X: Tensor, Y: Tensor) -> Stitch:
     Parameters
     ----------
     X, Y : Tensor of shape (n_units, n_images)
-    """
-    from scipy.optimize import linear_sum_assignment
 
+    Raises
+    ------
+    InputError
+        If the two have other units or images.
+    """
     (x, before), (y, after) = _centred(X), _centred(Y)
     if x.shape != y.shape:
         raise InputError(f"X of shape {tuple(x.shape)} and Y of {tuple(y.shape)} do not match")
-    rows, columns = linear_sum_assignment((y @ x.mT).cpu().numpy(), maximize=True)
-    matrix = X.new_zeros(len(y), len(x))
-    matrix[torch.as_tensor(rows), torch.as_tensor(columns)] = 1
-    return Stitch(matrix, before, after)
+    return Stitch(similarity_shape.permutation(y @ x.mT), before, after)
 
 
 class Ridge:

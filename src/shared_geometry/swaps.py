@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from shared_geometry.activations import record_activations
 from shared_geometry.datasets import mean_image, split_alignment
 from shared_geometry.devices import resolve_device
+from shared_geometry.nulls import random_order
 from shared_geometry.plan import Plan
 from shared_geometry.randomness import torch_generator
 from shared_geometry.srm import SRM
@@ -61,7 +62,7 @@ def chosen_images(it: Plan) -> tuple[Tensor, Tensor]:
     """Alignment images in random order, and evenly spaced held-out images: indices."""
     config = it.config
     fit, rest = split_alignment(it.data.test.labels, config.alignment_fraction, config.seed)
-    order = torch.randperm(len(fit), generator=torch_generator(config.seed, "heads", "images"))
+    order = random_order(len(fit), config.seed, "heads", "images")
     step = max(1.0, len(rest) / JUDGED)
     judged = torch.arange(min(len(rest), JUDGED), dtype=torch.float64).mul(step).long()
     return fit[order], rest[judged]

@@ -146,7 +146,7 @@ def _others(matrix: np.ndarray) -> np.ndarray:
     return matrix[~np.eye(len(matrix), dtype=bool)]
 
 
-def fewest(row: xr.Dataset, way: str) -> int | None:
+def fewest(row: xr.Dataset, way: str) -> int:
     """Fewest alignment images, of those tried, that come within `ENOUGH` of what all achieve.
 
     Parameters
@@ -156,7 +156,8 @@ def fewest(row: xr.Dataset, way: str) -> int | None:
     way : str
     """
     values = row.by_images.sel(fitted_way=way, bound="estimate")
-    goal = float(values[-1]) - ENOUGH * float(row.own.mean() - row.chance)
+    # networks that are below chance have nothing to spare
+    goal = float(values[-1]) - ENOUGH * max(0.0, float(row.own.mean() - row.chance))
     # it must stay there: the first size behind the last that falls short
     short = np.flatnonzero(values.values < goal)
     return int(values.images[short[-1] + 1 if len(short) else 0])

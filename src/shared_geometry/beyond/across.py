@@ -19,15 +19,15 @@ from shared_geometry.claims import Claim
 from shared_geometry.common_space import exchanged, in_common, others_mean, part, shuffled
 from shared_geometry.config import Config
 from shared_geometry.layer_maps import MEASURES, depth_order, layer
+from shared_geometry.nulls import random_order
 from shared_geometry.partners import Population, Split, populations, recorded, train
 from shared_geometry.plan import Plan
 from shared_geometry.population import Progress
-from shared_geometry.randomness import torch_generator
 from shared_geometry.rules import Found, all_above
 from shared_geometry.statistics import bootstrap_mean
 
 FORMAT = 1
-USES = ("partners", "layer_maps", "common_space", "maps", "architectures")
+USES = ("partners", "layer_maps", "common_space", "maps", "similarity_shape", "architectures")
 
 AT_MOST = 5  # networks of a population
 PAIRS = 3  # of networks that are compared layer by layer
@@ -109,10 +109,9 @@ def _spaces(everyone: Sequence[Population], n: int, it: Plan) -> xr.Dataset:
     )
 
 
-def _reordered(split: Split, seed: int) -> Split:
+def _reordered(split: Split, seed: int, place: int, pair: int) -> Split:
     """The alignment images in a random order: nothing is left to be found in them."""
-    n = split.alignment.shape[1]
-    order = torch.randperm(n, generator=torch_generator(seed, "shuffle layer"))
+    order = random_order(split.alignment.shape[1], seed, "shuffle layer", place, pair)
     return Split(split.alignment[:, order], split.held_out)
 
 
@@ -132,7 +131,7 @@ def _layers(everyone: Sequence[Population], n: int, it: Plan, progress: Progress
             found = layer_maps.table(first, second)
             tables[:, place, pair, :, : len(second)] = found
             order[:, place, pair] = torch.tensor([depth_order(matches) for matches in found])
-            last = layer(_reordered(second[-1].split, it.config.seed))
+            last = layer(_reordered(second[-1].split, it.config.seed, place, pair))
             null[place, pair] = layer_maps.explained(first[-1], last)
             done = pair * len(everyone) + place + 1
             progress("across", done, pairs * len(everyone), f"layers of {other.name}")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shared_geometry import rules, swaps
 from shared_geometry.analysis import BOUNDS
+from shared_geometry.arrays import Array
 from shared_geometry.claims import Claim
 from shared_geometry.devices import resolve_device
 from shared_geometry.plan import Plan
@@ -22,7 +23,7 @@ from shared_geometry.swaps import Layer
 from shared_geometry.wording import in_a_sentence, interval_text, layer_name
 
 FORMAT = 1
-USES = ("stitching", "stitches", "swaps")  # modules that the answer hangs on, besides this one
+USES = ("stitching", "stitches", "swaps", "similarity_shape")  # that the answer hangs on
 
 SIZES = (10, 30, 100, 300, 1000, 3000)  # alignment images that are tried, besides all
 NEWCOMERS = 3  # networks that are left out of a fit, one at a time
@@ -35,14 +36,18 @@ def sizes(n_alignment: int) -> list[int]:
     return [m for m in SIZES if m < n_alignment] + [n_alignment]
 
 
-def loss(accuracy: Tensor, own: Tensor) -> Tensor:
+def loss(accuracy: Array, own: Array) -> Array:
     """Accuracy lost by a swap, of each pair: mean of A's own and B's own, minus that of the swap.
 
     Parameters
     ----------
-    accuracy : Tensor of shape (n_networks, n_networks)
+    accuracy : array of shape (n_networks, n_networks)
         Row: whose layers; column: whose head.
-    own : Tensor of shape (n_networks,)
+    own : array of shape (n_networks,)
+
+    Returns
+    -------
+    array of shape (n_networks, n_networks)
     """
     return (own[:, None] + own) / 2 - accuracy
 

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 from shared_geometry.figures import style
-from shared_geometry.figures.answers import curves
+from shared_geometry.figures.answers import curves, menu
 from shared_geometry.layer_maps import best_match
 from shared_geometry.rules import HIGH
 from shared_geometry.wording import layer_name, number
@@ -68,19 +68,6 @@ def _heatmap(z: np.ndarray, x: list[str], y: list[str], shown: bool, hover: str)
     )
 
 
-def _choice(labels: list[str], traces: int, active: int) -> dict[str, Any]:
-    """A menu in which each entry shows so many traces."""
-    buttons = [
-        {
-            "label": label,
-            "method": "restyle",
-            "args": [{"visible": [i == j for j in range(len(labels)) for _ in range(traces)]}],
-        }
-        for i, label in enumerate(labels)
-    ]
-    return style.dropdown(buttons) | {"active": active}
-
-
 def _squares(figure: go.Figure, x: str, y: str) -> go.Figure:
     plain = {"type": "category", "showgrid": False}
     figure.update_xaxes(**plain, title=x)
@@ -97,11 +84,11 @@ def layers_matched(answers: Answers, measure: str) -> go.Figure:
     measure : str
         One of `layer_maps.MEASURES`.
     """
-    many, figure, labels = len(answers) > 1, go.Figure(), []
+    many, figure = len(answers) > 1, go.Figure()
     entries = [(k, a, str(p)) for k, a in answers.items() for p in a.population.values]
     depths = [len(json.loads(a.attrs["layers"])[p]) for _, a, p in entries]
     active = next((i for i, d in enumerate(depths) if d != depths[0]), 0)
-    for place, (name, answer, population) in enumerate(entries):
+    for place, (_, answer, population) in enumerate(entries):
         z = matches(answer, measure, population)
         others = [layer_name(v) for v in json.loads(answer.attrs["layers"])[population]]
         own = [layer_name(v) for v in answer.layer.values]
@@ -119,10 +106,11 @@ def layers_matched(answers: Answers, measure: str) -> go.Figure:
             showlegend=False,
             hoverinfo="skip",
         )
-        labels.append(f"{name}: {population}" if many else f"with {population}")
+    labels = {f"{k}: {p}" if many else f"with {p}": p for k, _, p in entries}
+    owners = [label for label in labels for _ in range(2)]  # a heatmap and its frames
     figure.update_layout(
         coloraxis=_colours(0, 1, style.SEQUENTIAL),
-        updatemenus=[_choice(labels, traces=2, active=active)],
+        updatemenus=[menu(labels, owners) | {"active": active}],
     )
     order = np.concatenate(
         [a.order.sel(measure=measure, bound="estimate").values[1:] for a in answers.values()]
@@ -150,7 +138,7 @@ def spaces_exchanged(answers: Answers) -> go.Figure:
         away.append(z[~np.eye(len(z), dtype=bool)])
     figure.update_layout(coloraxis=_colours(0.5, 1.5, style.DIVERGING))
     if len(answers) > 1:
-        figure.update_layout(updatemenus=[_choice(list(answers), traces=1, active=0)])
+        figure.update_layout(updatemenus=[menu(answers, list(answers))])
     _squares(figure, "networks of", "space of")
     title = (
         "The space of another population explains "

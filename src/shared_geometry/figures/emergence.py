@@ -46,9 +46,9 @@ def way_through_training(answers: Answers) -> go.Figure:
         name: {**_by_layer(covered[name]), ACCURACY: _accuracy(results)}
         for name, results in answers.items()
     }
-    lows = np.concatenate(
-        [emergence.covered_by(c).sel(bound="low").values for c in covered.values()]
-    )
+    # where a run ends within its first epoch, all is covered by definition: that does not count
+    counted = [c.where(c.checkpoint[-1] > FIRST) for c in covered.values()]
+    lows = np.concatenate([emergence.covered_by(c).sel(bound="low").values for c in counted])
     figure = curves(
         series,
         f"Half of the way to the final geometry is covered within the first epoch in "

@@ -6,9 +6,10 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from shared_geometry.beyond.heads import loss
 from shared_geometry.errors import InputError
 from shared_geometry.figures import style
-from shared_geometry.figures.answers import curves
+from shared_geometry.figures.answers import curves, menu
 
 _MOST_WORDS = 12  # of more networks, cells hold no numbers
 _TICKS = (0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.5, 0.0)  # accuracies that the axis names
@@ -63,7 +64,9 @@ def accuracy_curves(
     return figure.update_layout(meta={**figure.layout.meta, "narrow": narrow})
 
 
-def pair_matrices(answers: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], title: str):
+def pair_matrices(
+    answers: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], title: str
+) -> go.Figure:
     """Accuracy of every pair as a number, what it loses as a colour; one matrix at a time.
 
     Parameters
@@ -88,7 +91,7 @@ def pair_matrices(answers: Mapping[str, np.ndarray], own: Mapping[str, np.ndarra
         raise InputError("answers are empty; expected one matrix or more")
     figure, largest = go.Figure(), _SMALL
     for place, (name, matrix) in enumerate(answers.items()):
-        lost = 100 * ((own[name][:, None] + own[name]) / 2 - matrix)
+        lost = 100 * loss(matrix, own[name])
         largest = max(largest, float(lost.max()))
         names = [str(i + 1) for i in range(len(matrix))]
         figure.add_heatmap(
@@ -110,7 +113,7 @@ def pair_matrices(answers: Mapping[str, np.ndarray], own: Mapping[str, np.ndarra
     figure.update_yaxes(square, title="whose layers", autorange="reversed", scaleanchor="x")
     figure.update_layout(coloraxis=_losses(largest))
     if len(answers) > 1:
-        figure.update_layout(updatemenus=[_menu(list(answers))])
+        figure.update_layout(updatemenus=[menu(answers, list(answers))])
     return style.finish(figure, title, height=560, narrow={"height": 460})
 
 
@@ -131,16 +134,3 @@ def _losses(largest: float) -> dict:
             "ticktext": ["none lost", *(f"{t:.3g} points" for t in ticks[1:])],
         },
     }
-
-
-def _menu(names: list[str]) -> dict:
-    return style.dropdown(
-        [
-            {
-                "label": name,
-                "method": "restyle",
-                "args": [{"visible": [other == name for other in names]}],
-            }
-            for name in names
-        ]
-    )
