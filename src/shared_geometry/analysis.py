@@ -56,18 +56,42 @@ def stacked(arrays: list[torch.Tensor]) -> torch.Tensor:
     return torch.stack([torch.as_tensor(array) for array in arrays])
 
 
-def _left_out(model: SRM, alignment: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
-    """Variance of each network that the others' mean explains, its own W fitted to that mean."""
-    n = len(alignment)
-    fitted, unseen = (
-        stacked(model.transform(list(alignment))),
-        stacked(model.transform(list(held_out))),
-    )
-    sums, explained = (fitted.sum(0), unseen.sum(0)), []
-    for i in range(n):
-        others = (sums[0] - fitted[i]) / (n - 1)  # (k, n_alignment)
-        target = (sums[1] - unseen[i]) / (n - 1)  # (k, n_images)
-        w = model.transform_network(alignment[i], shared=others)  # (n_units, k)
+def responses_of_others(model: SRM, activity: torch.Tensor) -> torch.Tensor:
+    """For each network the mean of the others in the shared space.
+
+    Parameters
+    ----------
+    model : SRM
+        Fitted on these networks.
+    activity : Tensor of shape (n_networks, n_units, n_images)
+
+    Returns
+    -------
+    Tensor of shape (n_networks, k, n_images)
+    """
+    turned = stacked(model.transform(list(activity)))
+    return torch.sub(turned.sum(0), turned, out=turned).div_(len(turned) - 1)
+
+
+def explained_by_others(
+    model: SRM, alignment: torch.Tensor, held_out: torch.Tensor
+) -> torch.Tensor:
+    """Variance of each network that the others' mean explains, its own W fitted to that mean.
+
+    Parameters
+    ----------
+    model : SRM
+        Fitted on ``alignment``.
+    alignment, held_out : Tensor of shape (n_networks, n_units, n_alignment), (..., n_images)
+
+    Returns
+    -------
+    Tensor of shape (n_networks,), float64
+    """
+    others, targets = (responses_of_others(model, x) for x in (alignment, held_out))
+    explained = []
+    for i, target in enumerate(targets):
+        w = model.transform_network(alignment[i], shared=others[i])  # (n_units, k)
         x = held_out[i] - model.mean_[i][:, None]
         explained.append(explained_power(w.T @ x, target) / power(x))
     return torch.stack(explained)
@@ -102,7 +126,7 @@ def variance_explained(model: SRM, alignment: torch.Tensor, held_out: torch.Tens
         [
             1 - residual / spread,
             explained_power(shared, shared.mean(0)) / total,
-            _left_out(model, alignment, held_out),
+            explained_by_others(model, alignment, held_out),
             explained_power(x, x.mean(0)) / total,
         ]
     )

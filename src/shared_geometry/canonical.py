@@ -11,6 +11,7 @@ import torch
 
 from shared_geometry.errors import InputError
 from shared_geometry.maps import Moments, Spectrum
+from shared_geometry.similarity import ratio
 from shared_geometry.similarity_cca import canonical
 
 _RANK = 1e-8  # eigenvalues below this part of the largest are rounding
@@ -93,6 +94,5 @@ def agreement(found: Variates, unseen: Moments) -> torch.Tensor:
         (directions * (moment @ directions)).sum(0).clamp(min=0)
         for directions, moment in ((found.source, unseen.source), (found.target, unseen.target))
     ]
-    length = (own[0] * own[1]).sqrt()
-    r = torch.where(length > 0, across / length, torch.zeros_like(length)).clamp(-1, 1)
+    r = ratio(across, (own[0] * own[1]).sqrt()).clamp(-1, 1)
     return (r * r.abs()).mean()

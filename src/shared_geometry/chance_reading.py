@@ -42,7 +42,8 @@ def classes_only(found: xr.Dataset) -> xr.DataArray:
 def _scaled(found: xr.Dataset, values: xr.DataArray, state: str) -> xr.DataArray:
     """Between the mean of the draws with images shuffled, and the most that there can be.
 
-    That is 1, or the part that the k axes keep for measures that could explain no more.
+    That is 1, or for measures that could explain no more the part that the k axes keep (of trained
+    networks, in either state).
     """
     chance = found.draws.sel(state=state, null="shuffled", drop=True).mean("draw")
     ceiling = xr.where(found.measure.isin(["corrected", "left out"]), found.kept, 1.0)

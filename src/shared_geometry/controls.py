@@ -7,6 +7,7 @@ from shared_geometry.analysis import (
     Settings,
     fit,
     geometry,
+    responses_of_others,
     stacked,
     variance_explained,
 )
@@ -29,8 +30,7 @@ N_PERMUTATIONS = 99
 def shuffled_control(activity: Activity, settings: Settings) -> dict[str, torch.Tensor]:
     """The same measures when each network saw the alignment images in an order of its own.
 
-    Nothing is shared between such networks but the spectrum of their activity, so an alignment
-    that explains held-out images here would be an artefact.
+    An alignment that explains held-out images of `nulls.shuffled` would be an artefact.
 
     Returns
     -------
@@ -71,21 +71,19 @@ def lone_shuffles(
     -------
     value : Tensor of shape (2, n_networks), float64
         Correlation of the network's RSM with that between it and the mean of the others, in the
-        shared space; variance explained, as ``left out`` of `variance_explained`.
+        shared space; variance explained, as from `explained_by_others`.
     draws : Tensor of shape (2, n_networks, n_draws), float64
         The same with the images of that network in a random order.
     """
-    fitted = stacked(model.transform(list(activity.alignment)))
-    unseen = stacked(model.transform(list(activity.held_out)))
-    sums, n, found = (fitted.sum(0), unseen.sum(0)), len(fitted), []
-    for i, x in enumerate(activity.alignment):
-        others, target = ((s - z[i]) / (n - 1) for s, z in zip(sums, (fitted, unseen), strict=True))
+    others, targets = (responses_of_others(model, x) for x in activity[:2])
+    found = []
+    for i, (x, target) in enumerate(zip(activity.alignment, targets, strict=True)):
         y = activity.held_out[i] - model.mean_[i][:, None]
         own, columns = lower_triangle(rsm(y)), x.shape[1]
         orders = [random_order(columns, seed, "lone", i, draw) for draw in range(n_draws)]
         row = []
         for order in (torch.arange(columns), *orders):
-            projected = model.transform_network(x[:, order], shared=others).mT @ y
+            projected = model.transform_network(x[:, order], shared=others[i]).mT @ y
             share = explained_power(projected, target) / power(y)
             geometry = correlation(own, lower_triangle(rsm(projected, target)))
             row.append((geometry.item(), share.item()))

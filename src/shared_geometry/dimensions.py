@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import torch
 
-from shared_geometry.analysis import VARIANCE, variance_explained
+from shared_geometry.analysis import explained_by_others
 from shared_geometry.errors import InputError
+from shared_geometry.maps import spectrum
+from shared_geometry.prediction import centred
 from shared_geometry.srm import SRM
 
 ENOUGH = 0.95  # part of its best that a curve must reach
@@ -37,10 +39,8 @@ def shared_variance(
     -------
     Tensor of shape (len(ks), n_networks), float64
     """
-    left_out = VARIANCE.index("left out")
-    return torch.stack(
-        [variance_explained(SRM(k).fit(list(alignment)), alignment, held_out)[left_out] for k in ks]
-    )
+    models = (SRM(k).fit(list(alignment)) for k in ks)
+    return torch.stack([explained_by_others(model, alignment, held_out) for model in models])
 
 
 def own_variance(
@@ -62,10 +62,8 @@ def own_variance(
     Tensor of shape (len(ks), n_networks), float64
     """
     rows = []
-    for x, y in zip(alignment, held_out, strict=True):
-        mean = x.double().mean(1, keepdim=True)
-        x, y = x.double() - mean, y.double() - mean
-        axes = torch.linalg.eigh(x @ x.T)[1].flip(1)  # the largest first
+    for x, y in zip(*centred(alignment, held_out), strict=True):
+        axes = spectrum(x @ x.T).vectors.flip(1)  # the largest first
         held = (axes.T @ y).square().sum(1).cumsum(0)
         rows.append(held[[k - 1 for k in ks]] / held[-1])
     return torch.stack(rows, 1)

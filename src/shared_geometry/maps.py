@@ -13,6 +13,7 @@ import torch
 
 from shared_geometry.errors import InputError
 from shared_geometry.procrustes import polar
+from shared_geometry.similarity import ratio
 
 _PENALTIES = torch.logspace(-8, 4, 97, dtype=torch.float64)  # parts of the mean eigenvalue
 _ROOM = 0.01  # part of the images that a fit must leave free to be judged by cross-validation
@@ -61,7 +62,12 @@ def moments(a: torch.Tensor, b: torch.Tensor) -> Moments:
 
 
 def spectrum(moment: torch.Tensor) -> Spectrum:
-    """Spectrum of :math:`A A^\top`; what rounding made negative is 0."""
+    r"""Spectrum of :math:`A A^\top`; what rounding made negative is 0.
+
+    Parameters
+    ----------
+    moment : Tensor of shape (n_units, n_units)
+    """
     values, vectors = torch.linalg.eigh(moment)
     return Spectrum(values.clamp(min=0), vectors)
 
@@ -109,7 +115,7 @@ def _square(fit: Moments) -> None:
 def scaled(m: torch.Tensor, fit: Moments) -> torch.Tensor:
     r"""A map times the one number that fits best, :math:`\langle M A, B\rangle / \|M A\|^2`."""
     length = (m @ fit.source * m).sum()
-    return m * (torch.where(length > 0, (m * fit.cross).sum() / length, length))
+    return m * ratio((m * fit.cross).sum(), length)
 
 
 def ridge(fit: Moments, source: Spectrum | None = None) -> torch.Tensor:

@@ -40,7 +40,7 @@ def shuffled(activity: Activity, seed: int, draw: int = 0) -> Activity:
     Activity
         Held-out images as they were.
     """
-    more = (draw,) if draw else ()
+    more = (draw,) if draw else ()  # the first draw is the control of every run, named without one
     columns = activity.alignment.shape[-1]
     moved = [
         x[:, random_order(columns, seed, "shuffle", i, *more)]

@@ -19,7 +19,12 @@ LEAST = 0.05  # variance that a linear map must explain for a share of it to mea
 
 
 def centred(alignment: torch.Tensor, held_out: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both in float64, each unit's mean over the alignment images taken off."""
+    """Both in float64, each unit's mean over the alignment images taken off.
+
+    Parameters
+    ----------
+    alignment, held_out : Tensor of shape (..., n_units, n_alignment), (..., n_units, n_images)
+    """
     x, y = (activity.to(torch.float64, copy=True) for activity in (alignment, held_out))
     mean = x.mean(-1, keepdim=True)
     return x.sub_(mean), y.sub_(mean)

@@ -76,7 +76,7 @@ def estimates(activity: Activity, model: SRM) -> torch.Tensor:
 
 
 def drawn(
-    activity: Activity, null: str, settings: Settings, model: SRM, n_draws: int
+    activity: Activity, null: str, settings: Settings, model: SRM | None, n_draws: int
 ) -> torch.Tensor:
     """The four measures in populations made under one of `NULLS`: (measure, draw).
 
@@ -85,8 +85,8 @@ def drawn(
     activity : Activity
     null : str
     settings : Settings
-    model : SRM
-        Fitted to the activity.
+    model : SRM, optional
+        Fitted to the activity; only a null that leaves the alignment images alone needs it.
     n_draws : int
     """
     found = []

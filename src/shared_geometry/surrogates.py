@@ -2,6 +2,7 @@
 
 import torch
 
+from shared_geometry.nulls import random_order
 from shared_geometry.randomness import torch_generator
 from shared_geometry.srm import SRM
 from shared_geometry.toys import permutations, rotations
@@ -39,7 +40,7 @@ def rigid_population(
         turned = torch.stack(model.transform(list(x)))
         shared = turned.mean(0)
         for i, activity in enumerate(turned):
-            order = torch.randperm(x.shape[-1], generator=torch_generator(seed, "rigid", use, i))
+            order = random_order(x.shape[-1], seed, "rigid", use, i)
             turned[i] = shared + factor * (activity - shared)[:, order]
         found.append(turned)
     return found[0], found[1]
@@ -65,7 +66,7 @@ def halves(
     """
     n, units, _ = alignment.shape
     half = units // 2
-    orders = [torch.randperm(units, generator=torch_generator(seed, "halves", i)) for i in range(n)]
+    orders = [random_order(units, seed, "halves", i) for i in range(n)]
     parts = [[order[:half] for order in orders], [order[half : 2 * half] for order in orders]]
     return tuple(
         torch.stack([x[i, part] for of_all in parts for i, part in enumerate(of_all)])

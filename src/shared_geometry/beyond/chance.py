@@ -113,6 +113,12 @@ def _settings(it: Plan) -> Settings:
 def measure(it: Plan, progress: Progress) -> xr.Dataset:
     """The study: see the module.
 
+    Parameters
+    ----------
+    it : Plan
+        Of a trained population.
+    progress : callable
+
     Returns
     -------
     xarray.Dataset

@@ -33,7 +33,15 @@ from shared_geometry.surrogates import halves, rigid_population
 from shared_geometry.wording import layer_name
 
 FORMAT = 1
-USES = ("maps", "canonical", "similarity_cca", "prediction", "surrogates", "dimensions")
+USES = (
+    "maps",
+    "canonical",
+    "similarity",
+    "similarity_cca",
+    "prediction",
+    "surrogates",
+    "dimensions",
+)
 
 POPULATIONS = ("networks", "rigid networks", "halves of two networks", "halves of one network")
 SPACES = ("shared", "own")  # dimensions that the others share, or a network's own principal axes
@@ -109,12 +117,7 @@ def _sizes(activity: Activity, config: Config) -> xr.Dataset:
     ]
     return _dataset(
         {
-            "by_k": (
-                "space",
-                "k",
-                "bound",
-                [over.rows(curve) for curve in curves],
-            ),
+            "by_k": ("space", "k", "bound", [over.rows(curve) for curve in curves]),
             "reached": ("space", "bound", [over.sizes(ks, curve) for curve in curves]),
         },
         k=ks,
@@ -164,9 +167,8 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         ``explained_interval``; ``compared`` (population, map) and ``share`` (population, rigid),
         what the few maps explain in all `POPULATIONS` and what rigid ones have of the linear
         map's; ``by_k`` (space, k) and ``reached`` (space), the k that gives `dimensions.ENOUGH` of
-        the best.  By layer and
-        ``checkpoint``, of the first ``followed`` networks: ``training`` (map) and
-        ``training_share`` (rigid).  ``units`` of a layer, and ``drawn`` of these.
+        the best.  By layer and ``checkpoint``, of the first ``followed`` networks: ``training``
+        (map) and ``training_share`` (rigid).  ``units`` of a layer, and ``drawn`` of these.
 
     Raises
     ------
