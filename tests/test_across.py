@@ -453,7 +453,6 @@ def test_tables_and_sentences_name_every_answer_and_population(answers):
         across_report.itself_sentence,
         across_report.data_sentence,
         across_report.loss_sentence,
-        across_report.verdict,
     ):
         assert "another" in say(answers)
     for alt in (across_report.exchange_alt, across_report.spaces_alt):

@@ -6,7 +6,7 @@ import xarray as xr
 from examples import small_results
 from scipy import stats
 
-from shared_geometry import emergence, emergence_report, figures
+from shared_geometry import emergence, emergence_report, figures, ledger
 from shared_geometry.emergence import HALF, arrival, arrivals, covered_by, split, way
 from shared_geometry.errors import InputError
 from shared_geometry.rsa import lower_triangle
@@ -279,7 +279,6 @@ def test_the_figure_of_readings_shows_all_terms_untrained_and_early(answers):
 def test_words_name_every_population_and_layer(answers):
     for say in (
         emergence_report.way_table,
-        emergence_report.verdict,
         emergence_report.order_sentence,
         emergence_report.accuracy_sentence,
         emergence_report.agreement_table,
@@ -299,7 +298,9 @@ def test_words_name_every_population_and_layer(answers):
 
 
 def test_a_short_run_is_not_said_to_judge_the_claim(answers):
-    assert emergence_report.verdict(answers).count("not tested at the paper's length") == 2
+    assert (
+        ledger.claim_table(emergence.CLAIM, answers).count("not tested at the paper's length") == 2
+    )
 
 
 def test_the_layers_that_arrive_first_and_last_are_named(answers):

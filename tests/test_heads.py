@@ -433,10 +433,9 @@ def test_the_fewest_images_are_those_from_which_on_accuracy_stays():
     assert swaps_report.fewest(row, "rotation") == 300
 
 
-def test_titles_and_verdicts_hold_the_numbers_of_all_populations():
+def test_titles_hold_the_numbers_of_all_populations():
     answers = {"one": made_up((0.0, 0.08)), "two": made_up((0.4, 0.2))}
     assert "keeps 50 to 100 % of what" in swaps_report.layers_title(answers)
-    assert swaps_report.verdicts(answers).count("\n* ") == 2
     assert list(swaps_report.pairs(answers)) == [
         "one: first pooling", "one: dense", "two: first pooling", "two: dense",
     ]  # fmt: skip

@@ -517,7 +517,6 @@ def test_tables_have_a_row_a_layer_and_words_name_the_populations(answers):
     ):
         assert "one: first pooling" in say(answers)
     for say in (
-        rigidity_report.verdict,
         rigidity_report.reasons,
         rigidity_report.course_sentence,
         rigidity_report.maps_table,

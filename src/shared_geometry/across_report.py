@@ -10,10 +10,9 @@ import numpy as np
 import torch
 import xarray as xr
 
-from shared_geometry.beyond.across import CLAIM, NEARLY
+from shared_geometry.beyond.across import NEARLY
 from shared_geometry.figures.across import matches
 from shared_geometry.layer_maps import MEASURES, best_match
-from shared_geometry.ledger import Row, table
 from shared_geometry.wording import interval_text, layer_name, number
 
 Answers = Mapping[str, xr.Dataset]
@@ -162,13 +161,6 @@ def untrained_table(answers: Answers) -> str:
             rows.append([who, *map(_value, cells)])
         parts.append(f"**{name}**\n\n{_table(head, rows)}")
     return "\n\n".join(parts)
-
-
-def verdict(answers: Answers) -> str:
-    """The chapter's claim under each population, as in the ledger."""
-    judged = {population: CLAIM.judge(answer) for population, answer in answers.items()}
-    rows = [Row(CLAIM, name, "", found, found.outcome) for name, found in judged.items()]
-    return table(rows, [])
 
 
 def loss_sentence(answers: Answers) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 
 import xarray as xr
 
-from shared_geometry.beyond.chance import CLAIM
 from shared_geometry.chance_reading import (
     NAMES,
     calibrated_values,
@@ -12,7 +11,6 @@ from shared_geometry.chance_reading import (
     common_parts,
     ends,
 )
-from shared_geometry.ledger import Row, table
 from shared_geometry.statistics import p_value
 from shared_geometry.wording import interval_text, layer_name, number
 
@@ -29,15 +27,6 @@ def _table(answers: Answers, heading: list[str], cells: Callable[[xr.Dataset], l
             row = [layer_name(label).replace(" ", "\u00a0"), *cells(found.sel(layer=label))]
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
-
-
-def verdict(answers: Answers) -> str:
-    """The claim, its rule, and what each population says of it."""
-    rows = [
-        Row(CLAIM, population, "", found := CLAIM.judge(answer), found.outcome)
-        for population, answer in answers.items()
-    ]
-    return table(rows, ())
 
 
 def calibration_table(answers: Answers) -> str:

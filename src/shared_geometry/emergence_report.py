@@ -10,9 +10,8 @@ import xarray as xr
 from scipy.stats import spearmanr
 
 from shared_geometry import emergence
-from shared_geometry.emergence import CLAIM, FIRST
+from shared_geometry.emergence import FIRST
 from shared_geometry.figures.emergence import peak_epochs
-from shared_geometry.ledger import NOT_TESTED, Row, has_papers_length, table
 from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number
 
 Answers = Mapping[str, xr.Dataset]
@@ -53,16 +52,6 @@ def way_table(answers: Answers) -> str:
         epochs = f"{results.checkpoint.values[-1]:g} epochs in all"
         parts.append("\n".join([f"**{population}**, {epochs}\n", head, *rows]))
     return "\n\n".join(parts)
-
-
-def verdict(answers: Answers) -> str:
-    """The chapter's claim under each population, as in the ledger."""
-    rows = []
-    for population, results in answers.items():
-        found = CLAIM.judge(results)
-        outcome = found.outcome if has_papers_length(results) else NOT_TESTED
-        rows.append(Row(CLAIM, population, "", found, outcome))
-    return table(rows, [])
 
 
 def order_sentence(answers: Answers) -> str:

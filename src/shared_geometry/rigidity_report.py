@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import xarray as xr
 
-from shared_geometry.beyond.rigidity import CLAIM
-from shared_geometry.ledger import Row, table
 from shared_geometry.prediction import MEASURES, explained_by_maps
 from shared_geometry.surrogates import known_populations
 from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number
@@ -63,13 +61,6 @@ def maps_table(answers: Answers) -> str:
         return [number(found.sel(measure=name)) for name in _SHOWN]
 
     return f"{_tables(answers, list(_SHOWN.values()), cells)}\n\n{KEY}."
-
-
-def verdict(answers: Answers) -> str:
-    """The chapter's claim under each population, as in the ledger."""
-    judged = {population: CLAIM.judge(answer) for population, answer in answers.items()}
-    rows = [Row(CLAIM, name, "", found, found.outcome) for name, found in judged.items()]
-    return table(rows, [])
 
 
 def _by_layer(answer: xr.Dataset, say: Callable[[xr.Dataset], str]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from shared_geometry.beyond.heads import CLAIM, ENOUGH
+from shared_geometry.beyond.heads import ENOUGH
 from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number
 
 Answers = Mapping[str, xr.Dataset]
@@ -195,15 +195,6 @@ def newcomers_title(answers: Answers) -> str:
     if round(worst, 1) <= 0:
         return "A network that was not in the fit loses nothing by it"
     return f"A network that was not in the fit loses at most {worst:.1f} points by it"
-
-
-def verdicts(answers: Answers) -> str:
-    """What the claim's rule says of each population, as a list."""
-    lines = [f"**{CLAIM.text}.** Rule: {CLAIM.rule}.", ""]
-    for title, found in answers.items():
-        said = CLAIM.judge(found)
-        lines.append(f"* {title}: **{said.outcome}** – {said.value}.")
-    return "\n".join(lines)
 
 
 def layers_alt(answers: Answers) -> str:
