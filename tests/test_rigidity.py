@@ -535,7 +535,23 @@ def test_layers_are_named_where_controls_do_not_account_for_the_gain(answers):
     made["share"].loc[{"population": "halves of two networks"}] = 0.7
     row = rigidity_report.reasons({"made": made}).splitlines()[-1]
     assert row == "| made | the first pooling layer, the second pooling layer | no layer |"
-    assert "in 3 of 3 layers (by 0.10 to 0.25)" in rigidity_report.width_sentence({"made": made})
+    assert "in 3 of 3 layers (it changes by 0.10 to 0.25)" in rigidity_report.width_sentence(
+        {"made": made}
+    )
+
+
+def test_what_has_no_number_is_said_in_words(answers):
+    made = answers["one"].copy(deep=True)
+    for name in ("share", "training_share", "reached"):
+        made[name][:] = np.nan
+    for say in (
+        rigidity_report.share_alt,
+        rigidity_report.training_alt,
+        rigidity_report.sizes_alt,
+        rigidity_report.sizes_table,
+        rigidity_report.width_sentence,
+    ):
+        assert "nan" not in say({"made": made})
 
 
 def test_a_studys_line_says_what_made_it(found):

@@ -5,11 +5,18 @@ from shared_geometry.wording import (
     moment,
     number,
     power_of_ten,
+    span,
 )
 
 
 def test_an_interval_in_a_sentence_has_real_minus_signs_and_no_minus_zero():
     assert interval_text([-0.001, -0.25, 0.3]) == "0.00 [−0.25, 0.30]"
+
+
+def test_numbers_are_told_by_the_smallest_and_the_largest_of_them():
+    assert span([0.3, float("nan"), -0.25]) == "−0.25 to 0.30"
+    assert span([0.501, 0.499]) == "0.50"
+    assert span([float("nan")]) == "no number"
 
 
 def test_digits_can_be_chosen():

@@ -5,11 +5,13 @@ Answers are a mapping from the name of a population to what the study found of i
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import xarray as xr
 
+from shared_geometry.dimensions import ENOUGH
 from shared_geometry.prediction import MEASURES, explained_by_maps
 from shared_geometry.surrogates import known_populations
-from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number
+from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number, span
 
 Answers = Mapping[str, xr.Dataset]
 _SHOWN = {  # in a table's head, where there is little room
@@ -21,6 +23,7 @@ _SHOWN = {  # in a table's head, where there is little room
     "canonical": "CCA",
     "canonical, directions alike": "alike",
 }
+_NEAR = f"{100 * ENOUGH:.0f} %"
 KEY = (
     "**P** a permutation, **Q** a rotation, **sP** and **sQ** with a scale, **M** any linear map, "
     "**CCA** through canonical variates, **alike** squared canonical correlations, all directions "
@@ -63,6 +66,10 @@ def maps_table(answers: Answers) -> str:
     return f"{_tables(answers, list(_SHOWN.values()), cells)}\n\n{KEY}."
 
 
+def _known(value: float, digits: int = 2) -> str:
+    return "none" if np.isnan(value) else number(value, digits)
+
+
 def _by_layer(answer: xr.Dataset, say: Callable[[xr.Dataset], str]) -> str:
     return "; ".join(
         f"{layer_name(label)}: {say(answer.sel(layer=label))}" for label in answer.layer.values
@@ -93,7 +100,7 @@ def share_alt(answers: Answers) -> str:
     def say(row: xr.Dataset) -> str:
         found = row["share"].sel(rigid="rotation", bound="estimate")
         return ", ".join(
-            f"{name} {number(found.sel(population=name))}" for name in found.population.values
+            f"{name} {_known(found.sel(population=name))}" for name in found.population.values
         )
 
     return _shown_first(answers, "Lines by layer: what a rotation has of a linear map's", say)
@@ -104,7 +111,7 @@ def training_alt(answers: Answers) -> str:
 
     def say(row: xr.Dataset) -> str:
         course = row.training_share.sel(rigid="rotation", bound="estimate").values
-        return f"from {number(course[0])} to {number(course[-1])}"
+        return f"from {_known(course[0])} to {_known(course[-1])}"
 
     return _shown_first(answers, "Lines over epochs, a line a layer: the rotation's share", say)
 
@@ -115,14 +122,11 @@ def sizes_alt(answers: Answers) -> str:
     def say(row: xr.Dataset) -> str:
         curve = row.by_k.sel(space="shared", bound="estimate").dropna("k").values
         k = float(row.reached.sel(space="shared", bound="estimate"))
-        return f"from {number(curve[0])} to {number(curve.max())}, 95 % of it with {k:.0f}"
+        return (
+            f"from {number(curve[0])} to {number(curve.max())}, {_NEAR} of it with {_known(k, 0)}"
+        )
 
     return _shown_first(answers, "Lines over the number of dimensions, a line a layer", say)
-
-
-def _span(values: xr.DataArray) -> str:
-    low, high = number(values.min()), number(values.max())
-    return low if low == high else f"{low} to {high}"
 
 
 def course_sentence(answers: Answers) -> str:
@@ -131,7 +135,7 @@ def course_sentence(answers: Answers) -> str:
     for population, answer in answers.items():
         ends = [answer.training.sel(bound="estimate").isel(checkpoint=c) for c in (0, -1)]
         parts = [
-            f"{text} {' → '.join(_span(end.sel(map=name)) for end in ends)}"
+            f"{text} {' → '.join(span(end.sel(map=name)) for end in ends)}"
             for name, text in (("rotation", "a rotation"), ("linear", "a linear map"))
         ]
         lines.append(
@@ -169,17 +173,17 @@ def width_sentence(answers: Answers) -> str:
     higher = sum(rise > 0 for rise in rises)
     return (
         f"With all units that were drawn in place of half of them, the rotation's share is higher "
-        f"in {higher} of {len(rises)} layers (by {number(min(rises))} to {number(max(rises))}): "
-        "it is a property of two networks and of how many of their units one sees."
+        f"in {higher} of {len(rises)} layers (it changes by {span(rises)})."
     )
 
 
 def sizes_table(answers: Answers) -> str:
-    """Dimensions that give 95 % of the best, shared and a network's own, layer by layer."""
+    """Dimensions that give `ENOUGH` of the best, shared and a network's own, layer by layer."""
 
     def cells(row: xr.Dataset) -> list[str]:
         best = row.by_k.sel(space="shared", bound="estimate").max()
-        reached = [interval_text(row.reached.sel(space=s), 0) for s in ("shared", "own")]
+        both = (row.reached.sel(space=space) for space in ("shared", "own"))
+        reached = ["none" if k.isnull().any() else interval_text(k, 0) for k in both]
         return [f"{int(row.drawn)} of {int(row.units)}", *reached, number(best)]
 
     return _tables(answers, ["units", "k, shared", "k, own axes", "best"], cells)

@@ -1,5 +1,6 @@
 """Numbers and names as they stand in a sentence."""
 
+import math
 from collections.abc import Iterable
 
 NAMES = {
@@ -33,6 +34,15 @@ def number(value: float, digits: int = 2) -> str:
     """A number with a true minus sign, and none before zero."""
     text = f"{float(value):.{digits}f}"
     return (text if float(text) else text.removeprefix("-")).replace("-", "−")
+
+
+def span(values: Iterable[float], digits: int = 2) -> str:
+    """The smallest and the largest of some numbers, without those that are NaN: 0.91 to 0.95."""
+    known = [value for value in map(float, values) if not math.isnan(value)]
+    if not known:
+        return "no number"
+    low, high = number(min(known), digits), number(max(known), digits)
+    return low if low == high else f"{low} to {high}"
 
 
 def interval_text(values: Iterable[float], digits: int = 2) -> str:

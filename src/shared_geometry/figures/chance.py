@@ -20,7 +20,7 @@ from shared_geometry.chance_reading import (
 )
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import curves
-from shared_geometry.wording import layer_name, number
+from shared_geometry.wording import layer_name, number, span
 
 Answers = Mapping[str, xr.Dataset]  # population -> answer
 
@@ -130,8 +130,7 @@ def precision(answers: Answers, wanted: float = WIDTH) -> go.Figure:
                 rows[apart] = spread(found, measure).max("layer").isel(size=slice(-1))
             shown[f"{population}: {_MENU[measure]}"] = rows
     counts = [needed(found, "left out", wanted) for found in answers.values()]
-    low, high = min(counts), max(counts)
-    count = f"{low}" if low == high else f"{low} to {high}"
+    count = span(counts, 0)
     title = f"{count} networks for intervals of {wanted:g} on the variance that others explain"
     return curves(
         shown, title, x="networks", y="width of the 95 % interval", ordered=True, dotted=[apart]

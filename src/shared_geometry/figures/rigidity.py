@@ -7,9 +7,10 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from shared_geometry.beyond.rigidity import NEARLY
+from shared_geometry.dimensions import ENOUGH
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import curves
-from shared_geometry.wording import layer_name
+from shared_geometry.wording import layer_name, span
 
 _LADDER = {
     "permutation and scale": "permutation, scaled",
@@ -20,15 +21,6 @@ _LADDER = {
     "canonical, directions alike": "all directions alike",
 }
 Answers = Mapping[str, xr.Dataset]
-
-
-def _range(values: np.ndarray) -> str:
-    """The smallest and the largest of some numbers, rounded, in words."""
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return "no number"
-    low, high = f"{known.min():.0f}", f"{known.max():.0f}"
-    return low if low == high else f"{low} to {high}"
 
 
 def _all(answers: Answers, variable: str, **which: str) -> np.ndarray:
@@ -54,7 +46,7 @@ def maps_by_layer(answers: Answers) -> go.Figure:
     shares = _all(answers, "share", population="networks", rigid="rotation", bound="estimate")
     figure = curves(
         series,
-        f"A rotation explains {_range(100 * shares)} % of what a linear map explains",
+        f"A rotation explains {span(100 * shares, 0)} % of what a linear map explains",
         x=None,
         y="variance explained",
         dotted=[_LADDER["canonical, directions alike"]],
@@ -146,7 +138,7 @@ def variance_by_k(answers: Answers) -> go.Figure:
     reached = _all(answers, "reached", space="shared", bound="estimate")
     figure = curves(
         series,
-        f"{_range(reached)} shared dimensions give 95 % of the best",
+        f"{span(reached, 0)} shared dimensions give {100 * ENOUGH:.0f} % of the best",
         x="dimensions k",
         y="variance explained by the others",
         ordered=True,
