@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from shared_geometry import emergence
 from shared_geometry.emergence import FIRST
 from shared_geometry.figures.emergence import peak_epochs
-from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number
+from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number, span
 
 Answers = Mapping[str, xr.Dataset]
 GAP = 0.05  # readings that differ by less are not taken apart
@@ -21,14 +21,6 @@ GAP = 0.05  # readings that differ by less are not taken apart
 def _interval(values: Iterable[float], digits: int = 2) -> str:
     known = list(values)
     return "no way to go" if np.isnan(known[0]) else interval_text(known, digits)
-
-
-def _span(values: np.ndarray, digits: int = 2) -> str:
-    known = np.asarray(values)[~np.isnan(values)]
-    if not len(known):
-        return "–"
-    low, high = number(known.min(), digits), number(known.max(), digits)
-    return low if low == high else f"{low} to {high}"
 
 
 def _lines(answers: Answers, say: Callable[[xr.Dataset], str]) -> str:
@@ -90,7 +82,7 @@ def accuracy_sentence(answers: Answers) -> str:
             return "some network ends at chance: there is no way to compare with."
         return (
             f"accuracy {interval_text(accuracy)}; the layers "
-            f"{_span(by_first.sel(bound='estimate').values)}. Of {by_first.sizes['layer']} "
+            f"{span(by_first.sel(bound='estimate').values)}. Of {by_first.sizes['layer']} "
             f"layers, intervals apart, ahead of accuracy: {ahead}; behind it: {behind}."
         )
 
@@ -139,7 +131,7 @@ def gap_table(answers: Answers) -> str:
             f"{found.checkpoint.values[checkpoint]:g}"
         )
         rows.append(
-            f"| {population} | {number(gap.max())} | {where} | {_span(100 * by_drift, 0)}\u00a0% "
+            f"| {population} | {number(gap.max())} | {where} | {span(100 * by_drift, 0)}\u00a0% "
             f"| {number(found.remainder.values[worst], 3)} "
             f"| ±{number(found.most.values[worst], 3)} |"
         )
@@ -155,8 +147,8 @@ def pairs_sentence(answers: Answers) -> str:
         now = results.geometry_current.sel(reading="published", space="shared", bound="estimate")
         sure = [emergence.reliability(c, n) for c in (pairs.min(), pairs.max())]
         return (
-            f"averages {_span(now.values)}, two networks {_span(pairs)}; mean RSMs of {n} other "
-            f"networks would correlate {_span(np.array(sure))} with these."
+            f"averages {span(now.values)}, two networks {span(pairs)}; mean RSMs of {n} other "
+            f"networks would correlate {span(np.array(sure))} with these."
         )
 
     return _lines(answers, say)

@@ -13,7 +13,7 @@ from shared_geometry.figures import style
 from shared_geometry.figures.answers import curves, menu
 from shared_geometry.layer_maps import best_match
 from shared_geometry.rules import HIGH
-from shared_geometry.wording import layer_name, number
+from shared_geometry.wording import layer_name, span
 
 Answers = Mapping[str, xr.Dataset]
 _SHOWN = {  # spaces, and what a legend calls them
@@ -32,14 +32,6 @@ def matches(answer: xr.Dataset, measure: str, population: str) -> np.ndarray:
     depth = len(json.loads(answer.attrs["layers"])[population])
     found = answer.matched.sel(measure=measure, population=population).mean("pair")
     return found.values[:, :depth]
-
-
-def _span(values: np.ndarray, digits: int = 2) -> str:
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return "no number"
-    low, high = number(known.min(), digits), number(known.max(), digits)
-    return low if low == high else f"{low} to {high}"
 
 
 def _colours(low: float, high: float, scale: list) -> dict[str, Any]:
@@ -116,7 +108,7 @@ def layers_matched(answers: Answers, measure: str) -> go.Figure:
         [a.order.sel(measure=measure, bound="estimate").values[1:] for a in answers.values()]
     )
     word = "follow" if (order >= HIGH).all() else "only in part follow"
-    title = f"Best matches {word} the order of depth: rank correlation {_span(order)}"
+    title = f"Best matches {word} the order of depth: rank correlation {span(order)}"
     _squares(figure, "own layers", "layers of the others")
     return style.finish(figure, title, height=540)
 
@@ -142,7 +134,7 @@ def spaces_exchanged(answers: Answers) -> go.Figure:
     _squares(figure, "networks of", "space of")
     title = (
         "The space of another population explains "
-        f"{_span(100 * np.concatenate(away), 0)} % of what the own one does"
+        f"{span(100 * np.concatenate(away), 0)} % of what the own one does"
     )
     return style.finish(figure, title, height=520)
 
@@ -163,7 +155,7 @@ def spaces_compared(answers: Answers) -> go.Figure:
     figure = curves(
         series,
         "Equally many networks explain, in the common space, "
-        f"{_span(100 * np.concatenate(parts), 0)} % of what they do in the own one",
+        f"{span(100 * np.concatenate(parts), 0)} % of what they do in the own one",
         x=None,
         y="variance explained",
         dotted=[_SHOWN["common, shuffled"]],
