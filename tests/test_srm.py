@@ -152,6 +152,16 @@ def shifted_mean(x, w, model):
     return x[index].mean(1)
 
 
+@pytest.mark.parametrize("mean", [0.0, 1.0, 30.0, 1e3])
+def test_the_variance_is_exact_however_large_the_means(mean):
+    x = np.random.default_rng(0).normal(mean, size=(2, 70, 200)).astype(np.float32)
+    model = SRM(3, max_sweeps=1).fit(x)
+    exact = x.astype(float)
+    centred = exact - exact.mean(2, keepdims=True)
+    power = 2 * np.square(model.s_.astype(float)).sum()
+    assert model.objective_[-1] + power == pytest.approx(np.square(centred).sum(), rel=1e-6)
+
+
 def test_adding_a_constant_to_a_unit_changes_nothing_but_its_mean(data):
     shifted = data + 100 * np.arange(UNITS)[:, None]
     a, b = SRM(10).fit(data), SRM(10).fit(shifted)

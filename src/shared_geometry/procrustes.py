@@ -7,13 +7,15 @@ r"""Orthogonal Procrustes: the orthonormal polar factor of a matrix.
 import torch
 
 _SMALLEST = 1e-8  # singular values below this part of the largest count as 0 in `polar_by_products`
+_RESOLVED = 1e-13  # eigenvalues of M'M in float64 above this part of the largest are exact enough
 
 
 def polar(m: torch.Tensor) -> torch.Tensor:
     r"""Orthonormal polar factor of ``m``: the W that maximises :math:`\langle W, M \rangle`.
 
-    By singular value decomposition on a CPU, where it costs no more than iterations of matrix
-    products do; by `polar_by_products` on a GPU, where it costs far more.
+    On a GPU by `polar_by_products`.  On a CPU by singular value decomposition, which costs no more
+    there; or, for a tall matrix in float32, by the eigenvectors of M'M in float64, which take half
+    the time or less and are the more exact.
 
     Parameters
     ----------
@@ -24,7 +26,21 @@ def polar(m: torch.Tensor) -> torch.Tensor:
     Tensor of shape (..., n, k)
         Where M is rank deficient, some deterministic completion.
     """
-    return polar_by_products(m) if m.is_cuda else _polar_by_svd(m)
+    if m.is_cuda:
+        return polar_by_products(m)
+    if m.dtype == torch.float32 and 2 * m.shape[-1] <= m.shape[-2]:
+        found = _polar_by_gram(m.double())
+        if found is not None:
+            return found.to(m)
+    return _polar_by_svd(m)
+
+
+def _polar_by_gram(m: torch.Tensor) -> torch.Tensor | None:
+    """M (M'M)^-1/2; None where M is so near to rank deficient that squaring it loses too much."""
+    values, vectors = torch.linalg.eigh(m.mT @ m)
+    if not (values[..., 0] > _RESOLVED * values[..., -1]).all():
+        return None
+    return m @ (vectors * values.rsqrt()[..., None, :] @ vectors.mT)
 
 
 def _polar_by_svd(m: torch.Tensor) -> torch.Tensor:

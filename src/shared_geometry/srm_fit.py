@@ -14,6 +14,7 @@ from shared_geometry.srm_products import Grams, Products, Samples, cross_product
 from shared_geometry.srm_solver import solve
 
 _SWEEPS = 3  # that a fit is expected to take, when the cost of its products is weighed
+_LEFT = 0.9  # part of the squares that may belong to the means, and be taken off them afterwards
 
 
 class Fit(NamedTuple):
@@ -42,14 +43,13 @@ def means(x: Sequence[torch.Tensor], centre: bool) -> list[torch.Tensor]:
 
 
 def _variance(x: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    """Sum of squares of centred activity, a row at a time so that no copy is made."""
-    if not mean.any():
-        return inner(x, x)
-    squares = [
-        inner(c, c) for c in (x[..., i : i + 64, :] - mean[..., i : i + 64, None]
-                              for i in range(0, x.shape[-2], 64))
-    ]  # fmt: skip
-    return torch.stack(squares).sum(0)
+    """Sum of squares of centred activity, without a copy of it."""
+    squares = torch.linalg.vector_norm(x, dim=-1).double().square().sum(-1)
+    offset = x.shape[-1] * mean.double().square().sum(-1)
+    if (offset <= _LEFT * squares).all():
+        return squares - offset
+    rows = (x[..., i : i + 64, :] - mean[..., i : i + 64, None] for i in range(0, x.shape[-2], 64))
+    return torch.stack([inner(part, part) for part in rows]).sum(0)
 
 
 def _thin(
