@@ -1,3 +1,5 @@
+import numpy as np
+
 from shared_geometry.wording import (
     in_a_sentence,
     interval_text,
@@ -17,6 +19,7 @@ def test_numbers_are_told_by_the_smallest_and_the_largest_of_them():
     assert span([0.3, float("nan"), -0.25]) == "−0.25 to 0.30"
     assert span([0.501, 0.499]) == "0.50"
     assert span([float("nan")]) == "no number"
+    assert span(np.array([[0.1, 0.2], [np.nan, 0.4]]), 1) == "0.1 to 0.4"
 
 
 def test_digits_can_be_chosen():

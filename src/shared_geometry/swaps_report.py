@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from shared_geometry.beyond.heads import ENOUGH
-from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number
+from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number, span
 
 Answers = Mapping[str, xr.Dataset]
 Curves = dict[str, dict[str, xr.DataArray]]
@@ -76,15 +76,10 @@ def _percent(part: float) -> str:
     return f"{100 * float(part):.0f} %".replace("-", "−")
 
 
-def _span(values: np.ndarray) -> str:
-    low, high = (_percent(v) for v in (np.min(values), np.max(values)))
-    return low if low == high else f"{low.removesuffix(' %')} to {high}"
-
-
 def layers_title(answers: Answers) -> str:
     """What the figure of ways over layers shows, of all populations."""
-    parts = np.concatenate([kept(found).values for found in answers.values()])
-    return f"Through a rotation, another's head keeps {_span(parts)} of what is above chance"
+    parts = span(100 * np.concatenate([kept(found).values for found in answers.values()]), 0)
+    return f"Through a rotation, another's head keeps {parts} % of what is above chance"
 
 
 def pairs_title(answers: Answers) -> str:
@@ -115,7 +110,7 @@ def own(answers: Answers) -> dict[str, np.ndarray]:
 
 def pairs_alt(answers: Answers) -> str:
     """Text alternative of the matrices of pairs."""
-    spans = [f"{title}: {_span(_others(m))}" for title, m in pairs(answers).items()]
+    spans = [f"{title}: {span(100 * _others(m), 0)} %" for title, m in pairs(answers).items()]
     return (
         f"Heatmaps of accuracy, one a layer. From the worst pair to the best: {'; '.join(spans)}."
     )

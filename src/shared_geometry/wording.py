@@ -1,7 +1,9 @@
 """Numbers and names as they stand in a sentence."""
 
-import math
 from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 NAMES = {
     "digits": "handwritten digits",
@@ -36,12 +38,13 @@ def number(value: float, digits: int = 2) -> str:
     return (text if float(text) else text.removeprefix("-")).replace("-", "−")
 
 
-def span(values: Iterable[float], digits: int = 2) -> str:
+def span(values: ArrayLike, digits: int = 2) -> str:
     """The smallest and the largest of some numbers, without those that are NaN: 0.91 to 0.95."""
-    known = [value for value in map(float, values) if not math.isnan(value)]
-    if not known:
+    values = np.ravel(values)
+    known = values[~np.isnan(values)]
+    if not len(known):
         return "no number"
-    low, high = number(min(known), digits), number(max(known), digits)
+    low, high = number(known.min(), digits), number(known.max(), digits)
     return low if low == high else f"{low} to {high}"
 
 
