@@ -1,9 +1,9 @@
 """Our shared response model against BrainIAK's, in the same run, on the same data.
 
-    python benchmarks/srm.py [--device cuda] [--real] [--growth] [--quick]
+    python benchmarks/srm.py [--device cuda] [--real [PRESET]] [--growth] [--quick]
 
-``--real`` adds the activity of ten ConvNets trained on CIFAR-10 (preset fast), which it trains if
-``--runs`` does not hold them yet.
+``--real`` adds the activity of ConvNets trained on CIFAR-10, five at preset quick unless another is
+named, which it trains if ``--runs`` does not hold them yet.
 
 Every fit runs in a process of its own, and its memory is the largest resident size of the process
 during the fit less what it held before, the data included.  BrainIAK runs its 10 iterations
@@ -77,15 +77,17 @@ def activity(case: Case) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     return [a[:, : case.samples].contiguous() for a in x], [a[:, case.samples :] for a in x]
 
 
-def real_activity(runs: Path) -> list[Case]:
-    """Two layers of ten trained ConvNets: the widest, and the one before the answer."""
+def real_activity(preset: str, runs: Path) -> list[Case]:
+    """Two layers of trained ConvNets: the widest, and the one before the answer."""
     from shared_geometry.activations import draw_units, record_activations, standardise
     from shared_geometry.config import Config
     from shared_geometry.datasets import mean_image
     from shared_geometry.plan import build, plan
     from shared_geometry.training import load_checkpoint, train_population
 
-    config = Config.from_preset("fast", dataset="cifar10", architecture="convnet")
+    config = Config.from_preset(
+        preset, dataset="cifar10", architecture="convnet", max_units=PAPER.units
+    )
     it = plan(config, None, runs)
     n, last = config.networks, it.recipe.checkpoints[-1]
     train_population(
@@ -291,7 +293,13 @@ def main() -> None:
     """Measure, print, and write the results file that the book's page is made from."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--real", action="store_true", help="also ConvNets trained on CIFAR-10")
+    parser.add_argument(
+        "--real",
+        nargs="?",
+        const="quick",
+        choices=["quick", "fast", "paper"],
+        help="also ConvNets trained on CIFAR-10; how they are trained (%(const)s)",
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where they are, or go")
     parser.add_argument("--growth", action="store_true", help="also how time grows with each size")
     parser.add_argument("--quick", action="store_true", help="small cases: does it run?")
@@ -299,7 +307,7 @@ def main() -> None:
     given = parser.parse_args()
     cases = list(QUICK if given.quick else CASES)
     if given.real:
-        cases += real_activity(given.runs)
+        cases += real_activity(given.real, given.runs)
     results = []
     for case in cases:
         print(f"measuring {case.name} ...", flush=True)
