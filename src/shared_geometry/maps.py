@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 
 import torch
 
+from shared_geometry import similarity_shape
 from shared_geometry.errors import InputError
 from shared_geometry.procrustes import polar
 from shared_geometry.similarity import ratio
@@ -82,13 +83,8 @@ def permutation(fit: Moments) -> torch.Tensor:
     -------
     Tensor of shape (n_units, n_units)
     """
-    from scipy.optimize import linear_sum_assignment
-
     _square(fit)
-    rows, columns = linear_sum_assignment(fit.cross.numpy(force=True), maximize=True)
-    found = torch.zeros_like(fit.cross)
-    found[rows, columns] = 1
-    return found
+    return similarity_shape.permutation(fit.cross)
 
 
 def rotation(fit: Moments) -> torch.Tensor:

@@ -59,7 +59,7 @@ def transport(xy: torch.Tensor) -> torch.Tensor:
 
     n_x, n_y = xy.shape
     copies = math.lcm(n_x, n_y)
-    if copies > _MOST_COPIES:
+    if n_x != n_y and copies > _MOST_COPIES:
         raise InputError(
             f"{n_x} and {n_y} units are matched through {copies} copies; at most {_MOST_COPIES} "
             "are possible: draw as many units of one network as the other has"
