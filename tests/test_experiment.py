@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from shared_geometry import population, steps
+from shared_geometry import crosscheck, population, steps
 from shared_geometry.config import Config
 from shared_geometry.crosscheck import largest_difference, table
 from shared_geometry.errors import DataError, InputError, SetAside
 from shared_geometry.experiment import print_progress, run
-from shared_geometry.results import load_results
+from shared_geometry.results import load_results, save_results
 from shared_geometry.steps import shown_images
 
 SMOKE = Config.from_preset("smoke", device="cpu")
@@ -89,6 +89,24 @@ def test_solvers_are_compared_on_the_same_networks_only(finished, by_brainiak):
     }
     with pytest.raises(DataError, match="differ in networks, seed"):
         table(results, [other])
+
+
+def test_published_cross_checks_are_found_and_reported(finished, by_brainiak, tmp_path):
+    results, _ = finished
+    (tmp_path / "crosscheck").mkdir()
+    assert crosscheck.published(tmp_path) == []
+    save_results(results, tmp_path / "a-page.nc")
+    save_results(by_brainiak, tmp_path / "crosscheck" / "a-page-brainiak-det.nc")
+    ((ours, theirs),) = crosscheck.published(tmp_path)
+    xr.testing.assert_identical(ours, results)
+    xr.testing.assert_identical(theirs[0], by_brainiak)
+    text = crosscheck.report(ours, theirs)
+    gap, where = largest_difference(results, by_brainiak, published=False)
+    assert f"BrainIAK DetSRM: by at most {gap:.4f}" in text
+    assert where in text
+    (tmp_path / "a-page.nc").unlink()
+    with pytest.raises(DataError, match=r"a-page\.nc"):
+        crosscheck.published(tmp_path)
 
 
 @pytest.mark.parametrize(

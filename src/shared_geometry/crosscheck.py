@@ -1,11 +1,14 @@
 """The same networks analysed twice, by two solvers: how far the numbers differ."""
 
+from pathlib import Path
+
 import numpy as np
 import xarray as xr
 
 from shared_geometry.errors import DataError
-from shared_geometry.results import config_of
-from shared_geometry.wording import layer_name, number
+from shared_geometry.report import provenance_line
+from shared_geometry.results import config_of, load_results
+from shared_geometry.wording import NAMES, layer_name, number
 
 _SOLVERS = {
     "torch": "ours",
@@ -25,6 +28,38 @@ def _measures(results: xr.Dataset) -> dict[str, xr.DataArray]:
         "variance, means subtracted": variance.sel(measure="corrected"),
         "variance, others only": variance.sel(measure="left out"),
     }
+
+
+def published(folder: str | Path) -> list[tuple[xr.Dataset, list[xr.Dataset]]]:
+    """Results of pages that lie in ``folder``, each with those of other solvers.
+
+    The latter are ``crosscheck/<page>-<solver>.nc``.
+
+    Raises
+    ------
+    DataError
+        If a file is damaged, or there is no page of that name.
+    """
+    pages: dict[str, list[xr.Dataset]] = {}
+    for path in sorted((Path(folder) / "crosscheck").glob("*.nc")):
+        other = load_results(path)
+        pages.setdefault(path.stem.removesuffix(f"-{config_of(other).solver}"), []).append(other)
+    return [(load_results(Path(folder) / f"{page}.nc"), found) for page, found in pages.items()]
+
+
+def report(results: xr.Dataset, others: list[xr.Dataset]) -> str:
+    """How far the solvers differ on one population, in a sentence for each, and where from."""
+    config = config_of(results)
+    lines = [f"**{NAMES[config.architecture]}, {NAMES[config.dataset]}**", ""]
+    for other in others:
+        gap, where = largest_difference(results, other, published=False)
+        whole, whole_where = largest_difference(results, other)
+        lines.append(
+            f"- {_SOLVERS[config_of(other).solver]}: by at most {number(gap, 4)} where means are "
+            f"subtracted ({where}); over all measures by {number(whole, 4)} ({whole_where}). "
+            f"{provenance_line(other)}."
+        )
+    return "\n".join(lines)
 
 
 def table(results: xr.Dataset, others: list[xr.Dataset]) -> str:
