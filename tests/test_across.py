@@ -274,7 +274,6 @@ def test_the_study_is_kept_and_read_again(found, config, output):
 def test_populations_share_no_seed_and_no_folder_and_halves_no_class(config, output):
     everyone = populations(plan(config, output=output))
     assert [p.name for p in everyone][:1] == ["ConvNet"]
-    assert "CIFAR stem" not in [p.name for p in everyone]  # digits are small
     assert len({p.seed for p in everyone}) == len(everyone)
     assert len({p.folder for p in everyone}) == len(everyone)
     halves = [p for p in everyone if not p.same_data]
@@ -296,6 +295,13 @@ def test_a_population_of_another_architecture_is_the_first_where_the_plan_says_s
         *HALVES,
     ]
     assert {p.stem for p in everyone[-2:]} == {"cifar"}
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_costly_stem_takes_part_where_there_is_a_gpu(device, config, output, monkeypatch):
+    it = plan(config, output=output)
+    monkeypatch.setattr(partners, "resolve_device", lambda _: torch.device(device))
+    assert ("CIFAR stem" in [p.name for p in populations(it)]) == (device == "cuda")
 
 
 def test_on_one_cifar_there_are_networks_that_were_trained_on_the_other(output, monkeypatch):
