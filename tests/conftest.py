@@ -22,6 +22,13 @@ FLAGS = [
 ]
 
 
+def pytest_collection_modifyitems(items):
+    """With several processes one builds the book, and the tests of a file stay together."""
+    for item in items:
+        together = "book" if "book" in item.fixturenames else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
 @pytest.fixture(scope="session")
 def repository():
     return ROOT
