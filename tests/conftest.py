@@ -22,13 +22,6 @@ FLAGS = [
 ]
 
 
-def pytest_collection_modifyitems(items):
-    """With several processes one builds the book, and the tests of a file stay together."""
-    for item in items:
-        together = "book" if "book" in item.fixturenames else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(together))
-
-
 @pytest.fixture(scope="session")
 def repository():
     return ROOT
@@ -36,10 +29,16 @@ def repository():
 
 @pytest.fixture(scope="session")
 def book():
-    """The real book at preset smoke: every chapter executed, every page typeset."""
+    """The real book at preset smoke: every chapter executed, every page typeset.
+
+    Where tests run in several processes, the first to ask builds it, and others find it built.
+    """
+    from shared_geometry.locking import locked
     from shared_geometry.publishing import build_book
 
-    return build_book(ROOT, output=ROOT / "_build" / "smoke", preset="smoke")
+    output = ROOT / "_build" / "smoke"
+    with locked(output.with_suffix(".lock")):
+        return build_book(ROOT, output=output, preset="smoke")
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
