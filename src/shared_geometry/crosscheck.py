@@ -31,20 +31,22 @@ def _measures(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 def published(folder: str | Path) -> list[tuple[xr.Dataset, list[xr.Dataset]]]:
-    """Results of pages that lie in ``folder``, each with those of other solvers.
-
-    The latter are ``crosscheck/<page>-<solver>.nc``.
+    """Results that lie in ``folder`` as ``<name>-<solver>.nc``: ours, and those of other solvers.
 
     Raises
     ------
     DataError
-        If a file is damaged, or there is no page of that name.
+        If a file is damaged, or there is none of ours to compare with.
     """
-    pages: dict[str, list[xr.Dataset]] = {}
-    for path in sorted((Path(folder) / "crosscheck").glob("*.nc")):
-        other = load_results(path)
-        pages.setdefault(path.stem.removesuffix(f"-{config_of(other).solver}"), []).append(other)
-    return [(load_results(Path(folder) / f"{page}.nc"), found) for page, found in pages.items()]
+    names: dict[str, dict[str, xr.Dataset]] = {}
+    for path in sorted(Path(folder).glob("*.nc")):
+        found = load_results(path)
+        solver = config_of(found).solver
+        names.setdefault(path.stem.removesuffix(f"-{solver}"), {})[solver] = found
+    for name, solvers in names.items():
+        if "torch" not in solvers:
+            raise DataError(f"{name}: {', '.join(solvers)} but no {name}-torch.nc to compare with")
+    return [(solvers.pop("torch"), list(solvers.values())) for solvers in names.values()]
 
 
 def report(results: xr.Dataset, others: list[xr.Dataset]) -> str:
