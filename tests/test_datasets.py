@@ -248,8 +248,9 @@ class _Handler(BaseHTTPRequestHandler):
         if server.slow:
             threading.Event().wait(server.slow)
         for start in range(0, len(body), server.piece):
-            self.wfile.write(body[start : start + server.piece])
-            server.sent += len(body[start : start + server.piece])
+            piece = body[start : start + server.piece]
+            server.sent += len(piece)  # before the client has it, and looks
+            self.wfile.write(piece)
             threading.Event().wait(server.pause)
 
     def log_message(self, *args):
