@@ -453,7 +453,6 @@ def test_tables_and_sentences_name_every_answer_and_population(answers):
         text = say(answers)
         assert "**another**" in text
         assert "| ResNet18 |" in text
-    assert "layer 17 →" in across_report.order_table(answers)
     assert list(layers) == [str(v) for v in answers["one"].population.values]
     for say in (
         across_report.itself_sentence,
@@ -464,6 +463,19 @@ def test_tables_and_sentences_name_every_answer_and_population(answers):
     for alt in (across_report.exchange_alt, across_report.spaces_alt):
         assert "ConvNet" in alt(answers)
     assert "rank correlation" in across_report.matches_alt(answers, layer_maps.MEASURES[0])
+
+
+def test_the_table_of_matches_takes_layers_with_one_match_together(found):
+    made = found.copy(deep=True)
+    made["matched"].loc[{"population": "ConvNet"}] = np.eye(3, made.sizes["depth"])
+    deep = np.zeros((3, made.sizes["depth"]))
+    deep[0, :1] = deep[1, 1:7] = deep[2, 7:] = 1
+    made["matched"].loc[{"population": "ResNet18"}] = deep
+    rows = across_report.order_table({"made": made}).splitlines()
+    assert any("| ConvNet | every layer: the same |" in row for row in rows)
+    matches = "layer 1 → first pooling, layer 3 to layer 13 → second pooling, "
+    matches += "layer 15 to layer 17 → dense"
+    assert any(f"| ResNet18 | {matches} |" in row for row in rows)
 
 
 def test_layers_that_find_themselves_are_counted_over_all_pairs(found):

@@ -5,6 +5,7 @@ Answers are a mapping from the name of a population to what the study found of i
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -57,13 +58,19 @@ def populations_table(answers: Answers) -> str:
 
 
 def _matched(answer: xr.Dataset, measure: str, population: str) -> str:
-    """Each layer of the deeper networks with the layer that it matches."""
+    """Layers of the deeper networks, those that follow each other together, and their match."""
     found = best_match(torch.as_tensor(matches(answer, measure, population)))
     other = json.loads(answer.attrs["layers"])[population]
     own = [str(v) for v in answer.layer.values]
     deeper_other = len(other) > len(own)
     pairs = [(other[j], own[i]) if deeper_other else (own[i], other[j]) for i, j in found]
-    return ", ".join(f"{layer_name(a)} → {layer_name(b)}" for a, b in pairs)
+    if all(deep == match for deep, match in pairs):
+        return "every layer: the same"
+    runs = []
+    for match, run in groupby(pairs, key=lambda pair: pair[1]):
+        first, *rest = (layer_name(deep) for deep, _ in run)
+        runs.append(f"{first}{f' to {rest[-1]}' if rest else ''} → {layer_name(match)}")
+    return ", ".join(runs)
 
 
 def order_table(answers: Answers) -> str:
