@@ -50,16 +50,23 @@ def published(folder: str | Path) -> list[tuple[xr.Dataset, list[xr.Dataset]]]:
 
 
 def report(results: xr.Dataset, others: list[xr.Dataset]) -> str:
-    """How far the solvers differ on one population, in a sentence for each, and where from."""
+    """How far the solvers differ on one population, as Markdown: a line for each, with its source.
+
+    Parameters
+    ----------
+    results, others : xarray.Dataset
+        As for `table`.
+    """
     config = config_of(results)
     lines = [f"**{NAMES[config.architecture]}, {NAMES[config.dataset]}**", ""]
     for other in others:
         gap, where = largest_difference(results, other, published=False)
-        whole, whole_where = largest_difference(results, other)
+        whole, there = largest_difference(results, other)
+        gap, whole = number(gap, 4), number(whole, 4)
+        also = f"; over all measures by {whole} ({there})" if whole != gap else ""
         lines.append(
-            f"- {_SOLVERS[config_of(other).solver]}: by at most {number(gap, 4)} where means are "
-            f"subtracted ({where}); over all measures by {number(whole, 4)} ({whole_where}). "
-            f"{provenance_line(other)}."
+            f"- {_SOLVERS[config_of(other).solver]}: by at most {gap} where means are subtracted "
+            f"({where}){also}. {provenance_line(other)}."
         )
     return "\n".join(lines)
 
