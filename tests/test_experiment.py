@@ -105,6 +105,7 @@ def test_published_cross_checks_are_found_and_reported(finished, by_brainiak, tm
     gap, where = largest_difference(results, by_brainiak, published=False)
     assert f"BrainIAK DetSRM: by at most {gap:.4f}" in text
     assert where in text
+    assert f" s; `{by_brainiak.attrs['command']}`." in text  # to be copied: no typography in it
 
 
 @pytest.mark.parametrize(

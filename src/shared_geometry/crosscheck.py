@@ -64,9 +64,11 @@ def report(results: xr.Dataset, others: list[xr.Dataset]) -> str:
         whole, there = largest_difference(results, other)
         gap, whole = number(gap, 4), number(whole, 4)
         also = f"; over all measures by {whole} ({there})" if whole != gap else ""
+        command = other.attrs["command"]
+        source = provenance_line(other).removesuffix(command)
         lines.append(
             f"- {_SOLVERS[config_of(other).solver]}: by at most {gap} where means are subtracted "
-            f"({where}){also}. {provenance_line(other)}."
+            f"({where}){also}. {source}`{command}`."
         )
     return "\n".join(lines)
 
