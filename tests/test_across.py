@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -297,11 +298,20 @@ def test_a_population_of_another_architecture_is_the_first_where_the_plan_says_s
     assert {p.stem for p in everyone[-2:]} == {"cifar"}
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_the_costly_stem_takes_part_where_there_is_a_gpu(device, config, output, monkeypatch):
+@pytest.mark.parametrize(("times", "takes_part"), [(1, False), (4, True)])
+def test_the_stem_of_full_resolution_takes_part_where_images_are_as_large_as_cifars(
+    times, takes_part, config, output
+):
     it = plan(config, output=output)
-    monkeypatch.setattr(partners, "resolve_device", lambda _: torch.device(device))
-    assert ("CIFAR stem" in [p.name for p in populations(it)]) == (device == "cuda")
+
+    def enlarged(some):
+        return replace(
+            some, images=some.images.repeat_interleave(times, -2).repeat_interleave(times, -1)
+        )
+
+    data = replace(it.data, train=enlarged(it.data.train), test=enlarged(it.data.test))
+    names = [p.name for p in populations(it._replace(data=data))]
+    assert ("CIFAR stem" in names) == takes_part
 
 
 def test_on_one_cifar_there_are_networks_that_were_trained_on_the_other(output, monkeypatch):
