@@ -56,6 +56,16 @@ def test_the_sentence_says_what_the_table_holds():
     assert "3 × 4 × 50" in table
 
 
+def test_a_fit_that_was_stopped_as_soon_as_it_was_as_good_has_its_row_and_sentence():
+    early = row("ours", 1.0, 0.5, fit=0.90001) | {"tol": 0.003}
+    timings = {**TIMINGS, "cases": [{**TIMINGS["cases"][0], "as_good": early}]}
+    assert "they take 20 to 30 times as long" in summary(timings)
+    assert "they take" not in summary(TIMINGS)
+    ours, second, *_ = (line for line in comparison(timings).splitlines() if "| 0." in line)
+    assert "this package" in ours
+    assert second.startswith("| as good as theirs, `tol=0.003` | 1.00 | 0.5 |")
+
+
 def test_the_exponent_of_a_power_law_is_found():
     assert slope([1, 2, 4, 8], [3, 12, 48, 192]) == pytest.approx(2)
     figure = figures.growth(TIMINGS["growth"])
