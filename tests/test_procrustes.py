@@ -3,7 +3,7 @@ import pytest
 import scipy.linalg
 import torch
 
-from shared_geometry.procrustes import polar
+from shared_geometry.procrustes import polar, polar_by_products
 
 TALL = [(60, 20), (200, 30)]  # their polar factor in float32 is taken from M'M
 
@@ -50,3 +50,51 @@ def test_a_rank_deficient_tall_matrix_gets_a_basis_all_the_same(rank, batch):
     torch.testing.assert_close(w.mT @ w, eye, atol=1e-5, rtol=0)
     assert (w * m).sum() == pytest.approx(torch.linalg.svdvals(m).sum().item(), rel=1e-5)
     torch.testing.assert_close(polar(m), w, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (60, 20), (5, 1)])
+@pytest.mark.parametrize("condition", [1, 1e3, 1e6])
+@pytest.mark.parametrize("scale", [1e-12, 1, 1e12])
+def test_products_alone_give_the_same_factor(shape, condition, scale):
+    m = scale * matrix(*shape, condition)
+    expected, _ = scipy.linalg.polar(m.numpy())
+    np.testing.assert_allclose(polar_by_products(m).numpy(), expected, atol=1e-7 * condition)
+
+
+def _with_silent(n, k, rows, columns):
+    m = matrix(n, k, 10)
+    m[rows], m[:, columns] = 0, 0
+    return m
+
+
+DEFICIENT = {
+    "nothing": torch.zeros(30, 10, dtype=torch.float64),
+    "the same units silent": _with_silent(30, 30, slice(0, 4), slice(0, 4)),
+    "other units silent": _with_silent(30, 30, slice(0, 4), slice(4, 8)),
+    "half of them": _with_silent(30, 30, slice(0, 15), slice(15, 30)),
+    "one direction left": torch.ones(20, 20, dtype=torch.float64),
+    "any directions": matrix(200, 200, 1e3) @ (torch.eye(200) - 1 / 200).double(),
+}
+
+
+@pytest.mark.parametrize("m", DEFICIENT.values(), ids=DEFICIENT.keys())
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_alone_complete_a_deficient_matrix_to_a_basis(m, dtype):
+    m = m.to(dtype)
+    w = polar_by_products(m)
+    torch.testing.assert_close(w.mT @ w, torch.eye(m.shape[-1], dtype=dtype), atol=1e-6, rtol=0)
+    assert (w * m).sum() == pytest.approx(torch.linalg.svdvals(m).sum().item(), rel=1e-5)
+    torch.testing.assert_close(polar_by_products(m), w, atol=0, rtol=0)
+
+
+def test_silent_units_of_both_sides_are_matched_with_each_other():
+    w = polar_by_products(DEFICIENT["the same units silent"])
+    assert (w[:4, :4].diagonal() > 0.8).all()
+    assert w[:4, 4:].abs().max() < 1e-6
+    assert w[4:, :4].abs().max() < 1e-6
+
+
+def test_a_batch_by_products_is_its_elements():
+    m = torch.stack([_with_silent(30, 30, slice(i), slice(3 * i)) for i in (0, 2, 5)])
+    alone = torch.stack([polar_by_products(a) for a in m])
+    torch.testing.assert_close(polar_by_products(m), alone, atol=1e-6, rtol=0)

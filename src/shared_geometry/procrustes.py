@@ -7,6 +7,8 @@ r"""Orthogonal Procrustes: the orthonormal polar factor of a matrix.
 import torch
 
 _SMALLEST = 1e-8  # singular values below this part of the largest count as 0 in `polar_by_products`
+_MOST_STEPS = 40
+_NEAR = 1e-4  # so near to X'X = I that one Newton step gives it
 _RESOLVED = 1e-13  # eigenvalues of M'M in float64 above this part of the largest are exact enough
 
 
@@ -68,11 +70,20 @@ def _coefficients(low: float) -> tuple[float, float, float]:
     return a, b, a + b - 1
 
 
+def _completion(m: torch.Tensor) -> torch.Tensor:
+    """Near the unit matrix, and with a part in every direction: the same for every M of a shape."""
+    generator = torch.Generator(m.device).manual_seed(0)
+    like = {"dtype": torch.float64, "device": m.device}
+    noise = torch.randn(*m.shape[-2:], generator=generator, **like)
+    return torch.eye(*m.shape[-2:], **like) + noise / (4 * m.shape[-2] ** 0.5)
+
+
 def polar_by_products(m: torch.Tensor) -> torch.Tensor:
     """Orthonormal polar factor by matrix products and Cholesky factors alone (QDWH).
 
-    The dynamically weighted Halley iteration of Nakatsukasa, Bai and Gygi (2010), in float64: six
-    steps for any matrix, and no decomposition that a GPU is slow at.
+    The dynamically weighted Halley iteration of Nakatsukasa, Bai and Gygi (2010), in float64, and
+    no decomposition that a GPU is slow at.  Six steps are enough for singular values down to
+    `_SMALLEST` of the norm; what lies below takes a few more.
 
     Parameters
     ----------
@@ -81,20 +92,24 @@ def polar_by_products(m: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     Tensor of shape (..., n, k)
-        Directions in which M is 0 to `_SMALLEST` of its norm are completed towards the unit
-        matrix, the same way every time.
+        Directions in which M is 0 to `_SMALLEST` of its norm are completed, towards the unit matrix
+        where they are the same on both sides, in the same way every time.
     """
-    eye = torch.eye(*m.shape[-2:], dtype=torch.float64, device=m.device)
     x = m.double()
     x = x / _upper_bound(x)
-    x = (x + _SMALLEST * eye) / (1 + _SMALLEST)
-    unit, low = eye[: m.shape[-1]], _SMALLEST
-    while low < 1 - 1e-8:
+    x = (x + _SMALLEST * _completion(m)) / (1 + 2 * _SMALLEST)
+    unit = torch.eye(m.shape[-1], dtype=x.dtype, device=x.device)
+    low = _SMALLEST
+    for _ in range(_MOST_STEPS):
+        gram = x.mT @ x
+        if low == 1 and (gram - unit).abs().amax() < _NEAR:
+            break
         a, b, c = _coefficients(low)
-        factor = torch.linalg.cholesky(unit + c * (x.mT @ x))
+        factor = torch.linalg.cholesky(unit + c * gram)
         solved = torch.cholesky_solve(x.mT.contiguous(), factor).mT  # X (I + c X'X)^-1
         x = (b / c) * x + (a - b / c) * solved
-        low = min(1.0, low * (a + b * low * low) / (1 + c * low * low))
+        low = low * (a + b * low * low) / (1 + c * low * low)
+        low = 1.0 if low > 1 - 1e-8 else low
     return orthonormal(x).to(m)
 
 
