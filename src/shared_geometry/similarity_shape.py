@@ -66,9 +66,9 @@ def transport(xy: torch.Tensor) -> torch.Tensor:
         )
     repeated = xy.repeat_interleave(copies // n_x, 0).repeat_interleave(copies // n_y, 1)
     rows, columns = linear_sum_assignment(repeated.numpy(force=True), maximize=True)
-    p = torch.zeros_like(xy)
+    p = torch.zeros(n_x, n_y, dtype=xy.dtype)
     places = (torch.as_tensor(rows) * n_x // copies, torch.as_tensor(columns) * n_y // copies)
-    return p.index_put_(places, torch.ones((), dtype=xy.dtype) / copies, accumulate=True)
+    return p.index_put_(places, torch.ones((), dtype=xy.dtype) / copies, accumulate=True).to(xy)
 
 
 def permutation(xy: torch.Tensor) -> torch.Tensor:
