@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # thirtyfold. Benchmarks keep the default, which is faster where nothing else runs.
 book test run: export OMP_WAIT_POLICY := passive
 
-.PHONY: help book test env run serve plain audit clean
+.PHONY: help book test env run paper serve plain audit clean
 .PHONY: bench-srm bench-training bench-binder bench-pages bench-scale
 .DEFAULT_GOAL := help
 
@@ -27,6 +27,12 @@ env: .venv/ready _build/notebooks  ## set up .venv, and make the chapters' noteb
 run: env  ## papermill over the experiment: make run ARGS="-p dataset cifar10 -p preset fast"
 	papermill book/experiment.ipynb _build/run.ipynb $(ARGS)
 
+paper: env  ## the paper's forty networks at its own length, onto their pages: for a GPU
+	for data in cifar10 cifar100; do for kind in convnet resnet18; do \
+	    shared-geometry run --dataset $$data --architecture $$kind --preset paper \
+	        --save _build/$$data-$$kind.nc && \
+	    shared-geometry page _build/$$data-$$kind.nc || exit; done; done
+
 serve: book  ## look at the book in a browser
 	python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
@@ -40,8 +46,8 @@ audit:  ## known faults of the pinned versions; asks a database on the network
 	.venv-audit/bin/python -m pip install --disable-pip-version-check -q pip-audit
 	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
-bench-srm: env  ## the SRM solver against BrainIAK
-	python benchmarks/srm.py --growth
+bench-srm: env  ## the SRM solver against BrainIAK; ARGS="--real --device cuda": on CIFAR-10, by a GPU
+	python benchmarks/srm.py --growth $(ARGS)
 
 bench-training: env  ## populations of networks against one network after the other
 	python benchmarks/training.py
