@@ -4,6 +4,7 @@ from pretended_gpu import Away, pretended_gpu
 
 from shared_geometry.config import Config
 from shared_geometry.experiment import run
+from shared_geometry.recording import record
 from shared_geometry.srm import SRM
 
 
@@ -65,3 +66,20 @@ def test_an_experiment_on_a_gpu_gives_the_numbers_of_the_cpu(architecture, gpu, 
     for name in ("geometry_final", "variance_interval", "consistency"):
         difference = abs(here[name] - there[name]).max().item()
         assert difference < 2e-3, name
+
+
+def test_networks_of_your_own_go_to_the_gpu_and_come_home(gpu):
+    networks = [torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU()) for _ in range(2)]
+    images = torch.rand(50, 4)
+    found = record(networks, images, ["0"], device="cuda")["0"]
+    for network, x in zip(networks, found, strict=True):
+        assert not isinstance(x, Away)
+        assert not any(isinstance(p, Away) for p in network.parameters())
+        torch.testing.assert_close(x, network[0](images).detach().T)
+
+
+def test_networks_on_the_gpu_are_recorded_where_they_are(gpu):
+    network = torch.nn.Sequential(torch.nn.Linear(4, 6)).to("cuda")
+    (x,) = record(network, torch.rand(50, 4), ["0"])["0"]
+    assert not isinstance(x, Away)
+    assert isinstance(network[0].weight, Away)
