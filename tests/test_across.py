@@ -475,6 +475,14 @@ def test_tables_and_sentences_name_every_answer_and_population(answers):
     assert "rank correlation" in across_report.matches_alt(answers, layer_maps.MEASURES[0])
 
 
+def test_architectures_that_take_no_part_are_named_with_the_answer(found):
+    fewer = found.sel(population=found.population != "half width")
+    said = across_report.absent_sentence({"one": found, "another": fewer})
+    assert said == "Not among them: CIFAR stem (one); half width, CIFAR stem (another)."
+    everyone = found.assign_coords(population=[*partners.KINDS, *HALVES][: len(found.population)])
+    assert across_report.absent_sentence({"all": everyone}) == ""
+
+
 def test_the_table_of_matches_takes_layers_with_one_match_together(found):
     made = found.copy(deep=True)
     made["matched"].loc[{"population": "ConvNet"}] = np.eye(3, made.sizes["depth"])

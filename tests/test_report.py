@@ -6,6 +6,7 @@ from examples import small_results
 
 from shared_geometry import report
 from shared_geometry.config import Config
+from shared_geometry.figures.patterns import scatter
 from shared_geometry.results import config_of
 
 SENTENCES = (
@@ -88,7 +89,7 @@ def test_the_command_in_the_text_is_that_of_the_config(results):
 def test_scatter_is_zero_where_networks_agree_and_grows_with_their_distance(results):
     patterns = results.patterns.isel(checkpoint=-1, layer=-1, space=0)
     agreeing = patterns.copy(data=np.broadcast_to(patterns.values[:1], patterns.shape))
-    assert report.scatter(agreeing) == pytest.approx(0)
+    assert scatter(agreeing) == pytest.approx(0)
     far = patterns.copy(data=patterns.values.copy())
     far.values[0] += 1e3
-    assert report.scatter(far) > report.scatter(patterns)
+    assert scatter(far) > scatter(patterns)

@@ -14,6 +14,7 @@ import xarray as xr
 from shared_geometry.beyond.across import NEARLY
 from shared_geometry.figures.across import matches
 from shared_geometry.layer_maps import MEASURES, best_match
+from shared_geometry.partners import KINDS
 from shared_geometry.wording import interval_text, layer_name, number
 
 Answers = Mapping[str, xr.Dataset]
@@ -55,6 +56,15 @@ def populations_table(answers: Answers) -> str:
         counted = f"**{name}**: {int(answer.networks)} networks each, k = {int(answer.k)}"
         parts.append(f"{counted}\n\n{_table(head, rows)}")
     return "\n\n".join(parts)
+
+
+def absent_sentence(answers: Answers) -> str:
+    """Which architectures take no part, and where; empty if all do everywhere."""
+    absent = {
+        name: [kind for kind in KINDS if kind not in _names(a)] for name, a in answers.items()
+    }
+    said = [f"{', '.join(kinds)} ({name})" for name, kinds in absent.items() if kinds]
+    return f"Not among them: {'; '.join(said)}." if said else ""
 
 
 def _matched(answer: xr.Dataset, measure: str, population: str) -> str:

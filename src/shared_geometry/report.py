@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 
-import numpy as np
 import xarray as xr
 
+from shared_geometry.figures.patterns import scatter
 from shared_geometry.results import config_of
 from shared_geometry.wording import (
     NAMES,
@@ -110,24 +110,6 @@ def patterns_alt(results: xr.Dataset) -> str:
         f"of the same class, relative to the distance between classes, is {spread['native']:.2f} "
         f"before alignment and {spread['shared']:.2f} after it."
     )
-
-
-def scatter(patterns: xr.DataArray) -> float:
-    """Distance of networks' patterns of a class from their mean, over that between classes.
-
-    Parameters
-    ----------
-    patterns : DataArray with dimensions network, class, axis
-
-    Returns
-    -------
-    float
-        Ratio of root mean squares.
-    """
-    centre = patterns.mean("network")
-    within = float(((patterns - centre) ** 2).sum("axis").mean())
-    between = float(((centre - centre.mean("class")) ** 2).sum("axis").mean())
-    return float(np.sqrt(within / between)) if between else float("nan")
 
 
 def rsm_alt(results: xr.Dataset) -> str:

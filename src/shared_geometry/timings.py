@@ -105,8 +105,9 @@ def _as_good(timings: Mapping[str, Any]) -> str:
     if not ratios:
         return ""
     return (
-        "Where ours explains more and is stopped as soon as it explains as much, they take "
-        f"{min(ratios):.0f} to {max(ratios):.0f} times as long. "
+        "Where ours explains more and is given the loosest tolerance with which it explains as "
+        f"much (“as good as theirs”), they take {min(ratios):.0f} to {max(ratios):.0f} times as "
+        "long. "
     )
 
 

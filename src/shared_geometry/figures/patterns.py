@@ -8,7 +8,6 @@ from plotly.subplots import make_subplots
 from shared_geometry.analysis import SPACES
 from shared_geometry.errors import InputError
 from shared_geometry.figures import style
-from shared_geometry.report import scatter
 
 _MARKERS = ("circle", "diamond", "square", "cross")
 
@@ -51,6 +50,24 @@ def _traces(points: np.ndarray, names: list[str], scene: str) -> list[go.Scatter
         )
         for i, p in enumerate(points)
     ]
+
+
+def scatter(patterns: xr.DataArray) -> float:
+    """Distance of networks' patterns of a class from their mean, over that between classes.
+
+    Parameters
+    ----------
+    patterns : DataArray with dimensions network, class, axis
+
+    Returns
+    -------
+    float
+        Ratio of root mean squares.
+    """
+    centre = patterns.mean("network")
+    within = float(((patterns - centre) ** 2).sum("axis").mean())
+    between = float(((centre - centre.mean("class")) ** 2).sum("axis").mean())
+    return float(np.sqrt(within / between)) if between else float("nan")
 
 
 def class_patterns(results: xr.Dataset, layer: str | None = None) -> go.Figure:
