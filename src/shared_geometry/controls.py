@@ -14,7 +14,6 @@ from shared_geometry.analysis import (
 from shared_geometry.nulls import random_order, shuffled
 from shared_geometry.randomness import torch_generator
 from shared_geometry.rsa import (
-    compare_rsms,
     correlation,
     inter_rsms,
     lower_triangle,
@@ -108,13 +107,13 @@ def permuted_units(
     """
     x = activity.held_out
     n, units, _ = x.shape
-    within = within_rsms(x).mean(0)
+    within = lower_triangle(within_rsms(x).mean(0))
     found = []
     for draw in range(n_draws):
         generator = torch_generator(settings.seed, "units", draw)
         orders = torch.stack([torch.randperm(units, generator=generator) for _ in range(n)])
         turned = x.gather(1, orders[..., None].expand_as(x))
-        found.append(compare_rsms(within, inter_rsms(turned).mean(0)))
+        found.append(correlation(within, lower_triangle(inter_rsms(turned).mean(0))).item())
     return torch.tensor(found, dtype=torch.float64)
 
 
