@@ -5,11 +5,15 @@ is given some of these beside others raises, as does ``numpy()``: a path that mi
 here as it would there.
 """
 
-from contextlib import contextmanager
+import math
+from contextlib import contextmanager, nullcontext
+from unittest.mock import MagicMock
 
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
+
+from shared_geometry import capture
 
 _GPU, _HOME = torch.device("cuda"), torch.device("cpu")
 _Generator, _autocast = torch.Generator, torch.autocast
@@ -104,6 +108,10 @@ def pretended_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a pretended GPU")
+    for name in ("Stream", "current_stream"):
+        monkeypatch.setattr(torch.cuda, name, MagicMock())
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    monkeypatch.setattr(capture, "WARM_UP", math.inf)  # nothing is recorded
     monkeypatch.setattr(torch, "Generator", _AnyGenerator)
     monkeypatch.setattr(torch, "autocast", lambda _, *args, **how: _autocast("cpu", *args, **how))
     overwrites = torch.__future__.get_overwrite_module_params_on_conversion()

@@ -179,11 +179,17 @@ def test_a_checkpoint_within_an_epoch_lies_at_its_step_and_never_before_the_firs
 # --- images on their way to the network ----------------------------------------------------------
 
 
+def alone(supply, indices, how, name):
+    """A batch of one network."""
+    images, labels = supply.batch(indices[None], how, [torch_generator(0, name)])
+    return images[0], labels[0]
+
+
 def test_images_are_normalised_as_in_the_paper(data):
     supply = Supply(data, CPU)
     how = replace(FAST, flip=False)
     indices = torch.tensor([5, 0, 77])
-    images, labels = supply.batch(indices, how, torch_generator(0, "x"))
+    images, labels = alone(supply, indices, how, "x")
     raw = data.train.images.numpy().astype(np.float64)
     expected = (raw[indices] - raw.mean(0)) / 128
     np.testing.assert_allclose(images.numpy(), expected, atol=1e-6)
@@ -194,11 +200,10 @@ def test_images_are_normalised_as_in_the_paper(data):
 
 def test_shifts_are_scipy_s_with_repeated_borders():
     images = torch.randn(40, 3, 20, 20, generator=torch_generator(0, "images"))
-    generator = torch_generator(0, "augment")
-    found = augment(images, 0.1, True, generator).numpy()
-    draws = torch.rand(3, 40, generator=torch_generator(0, "augment")).numpy()
+    draws = torch.rand(3, 40, generator=torch_generator(0, "augment"))
+    found = augment(images, 0.1, True, draws).numpy()
     mirrored = 0
-    for image, mine, (flip, x, y) in zip(images.numpy(), found, draws.T, strict=True):
+    for image, mine, (flip, x, y) in zip(images.numpy(), found, draws.T.numpy(), strict=True):
         dx, dy = (2 * x - 1) * 0.1 * 20, (2 * y - 1) * 0.1 * 20
         source = image[..., ::-1] if flip < 0.5 else image
         dx = -dx if flip < 0.5 else dx
@@ -214,17 +219,28 @@ def test_flips_mirror_half_of_the_images_and_nothing_else():
     part = Images(images, labels)
     data = Dataset("ramps", part, part, ("ramp",))
     how = replace(FAST, flip=True)
-    found, _ = Supply(data, CPU).batch(torch.arange(400), how, torch_generator(0, "flip"))
+    found, _ = alone(Supply(data, CPU), torch.arange(400), how, "flip")
     plain = normalise(images, torch.zeros(1, 16, 16)) - images[0].float() / 128
     assert torch.equal(found, plain)  # a mean image taken off itself: nothing is left to mirror
     noisy = replace(data, train=Images(images.clone(), labels))
     noisy.train.images[0] = 0
-    found, _ = Supply(noisy, CPU).batch(torch.arange(1, 400), how, torch_generator(0, "flip"))
+    found, _ = alone(Supply(noisy, CPU), torch.arange(1, 400), how, "flip")
     still = (found == found[0]).flatten(1).all(1)
     assert 140 < int(still.sum()) < 260
     unmirrored = replace(noisy, mirrors=False)
-    found, _ = Supply(unmirrored, CPU).batch(torch.arange(1, 400), how, torch_generator(0, "flip"))
+    found, _ = alone(Supply(unmirrored, CPU), torch.arange(1, 400), how, "flip")
     assert bool((found == found[0]).all())
+
+
+@pytest.mark.parametrize("architecture", ["convnet", "resnet18"])
+def test_a_batch_is_the_same_alone_and_in_company(data, architecture):
+    how, supply = recipe("fast", architecture), Supply(data, CPU)
+    indices = torch.arange(24).reshape(3, 8)
+    images, labels = supply.batch(indices, how, [torch_generator(0, i) for i in range(3)])
+    for i in range(3):
+        own, classes = alone(supply, indices[i], how, i)
+        assert torch.equal(images[i], own)
+        assert torch.equal(labels[i], classes)
 
 
 # --- one step ------------------------------------------------------------------------------------
@@ -371,7 +387,7 @@ class Killed(BaseException):
 @pytest.fixture
 def kill_at(monkeypatch):
     """Let training die at a step, before or after its work, as often as asked."""
-    learn = trainer.Run._learn
+    learn = trainer.Run.learn
 
     def arm(step, *, after=False):
         def dying(run, *arguments):
@@ -382,10 +398,10 @@ def kill_at(monkeypatch):
             if not after:
                 learn(run, *arguments)
 
-        monkeypatch.setattr(trainer.Run, "_learn", dying)
+        monkeypatch.setattr(trainer.Run, "learn", dying)
 
     yield arm
-    monkeypatch.setattr(trainer.Run, "_learn", learn)
+    monkeypatch.setattr(trainer.Run, "learn", learn)
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,7 @@ def record_activations(
     units: Mapping[str, Tensor] | None = None,
     batch_size: int = 500,
     device: torch.device | str = "cpu",
+    home: torch.device | str = "cpu",
     name: str = "the network",
 ) -> dict[str, Tensor]:
     """Activity of a network in some layers, in evaluation mode and float32.
@@ -92,12 +93,14 @@ def record_activations(
     batch_size : int
     device : torch.device or str
         Where to compute; the network is left there.
+    home : torch.device or str
+        Where activity is gathered.
     name : str
         What to call the network in an error.
 
     Returns
     -------
-    dict of str to Tensor of shape (n_units, n_images), float32, on the CPU
+    dict of str to Tensor of shape (n_units, n_images), float32, at ``home``
 
     Raises
     ------
@@ -108,7 +111,7 @@ def record_activations(
     network = network.to(device, memory_format=torch.channels_last)
     mean = mean_image.to(device)
     kept = {label: rows.to(device) for label, rows in (units or {}).items()}
-    with Recorder(network, layers, lambda label, _: kept.get(label), name) as recorder:
+    with Recorder(network, layers, lambda label, _: kept.get(label), name, home) as recorder:
         for part in images.split(batch_size):
             recorder.feed(normalise(part.to(device), mean))
     return recorder.activity()

@@ -149,6 +149,7 @@ def class_patterns(activity: torch.Tensor, labels: torch.Tensor, n_axes: int = 3
     """
     classes = labels.unique()
     means = torch.stack([activity[..., labels == c].mean(-1) for c in classes], 1)
+    means = means.cpu()  # small, and no GPU is quick at what follows
     points = means.flatten(0, 1)  # (n_networks * n_classes, n_units)
     points = points - points.mean(0)
     u, s, _ = torch.linalg.svd(points, full_matrices=False)
@@ -251,6 +252,7 @@ def analyse_layer(
     """
     model = fit(activity.alignment, settings)
     w, mean = stacked(model.w_), stacked(model.mean_)[..., None]
+    images = images.to(activity.held_out.device)
     readings = []
     for index, reading in enumerate(READINGS):
         native = activity.held_out - mean if reading == "corrected" else activity.held_out

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared_geometry.errors import InputError
-from shared_geometry.layers import Conv, Dropout, PooledReLU
+from shared_geometry.layers import Conv, Dropout, Norm, PooledReLU, norm_relu
 from shared_geometry.randomness import torch_generator
 
 ARCHITECTURES = ("convnet", "resnet18")
@@ -67,11 +67,6 @@ class ConvNet(nn.Module):
         return self.logits(x)
 
 
-# Keras: eps 1e-3 and momentum 0.99, which torch counts from the other end.
-def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
-
-
 class Block(nn.Module):
     """Pre-activation basic block: (norm, ReLU, conv) twice, added to its input.
 
@@ -82,17 +77,17 @@ class Block(nn.Module):
         self, before: int, after: int, stride: int, side: int, *, first: bool = False
     ) -> None:
         super().__init__()
-        self.norm1 = None if first else _norm(before)
+        self.norm1 = None if first else Norm(before)
         self.conv1 = Conv(before, after, 3, stride, side)
-        self.norm2 = _norm(after)
+        self.norm2 = Norm(after)
         self.conv2 = Conv(after, after, 3, 1, self.conv1.after_side)
         changes = before != after or stride != 1
         self.shortcut = Conv(before, after, 1, stride, side) if changes else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (n, before, h, w) to (n, after, h / stride, w / stride)."""
-        opened = x if self.norm1 is None else functional.relu(self.norm1(x), inplace=True)
-        y = functional.relu(self.norm2(self.conv1(opened)), inplace=True)
+        opened = x if self.norm1 is None else norm_relu(self.norm1, x)
+        y = norm_relu(self.norm2, self.conv1(opened))
         return self.shortcut(x) + self.conv2(y)
 
 
@@ -119,7 +114,7 @@ class ResNet18(nn.Module):
         wide = stem == "imagenet"
         kernel, stride = (7, 2) if wide else (3, 1)
         self.stem_conv = Conv(in_channels, 64, kernel, stride, image_size)
-        self.stem_norm = _norm(64)
+        self.stem_norm = Norm(64)
         self.stem_pool = nn.MaxPool2d(3, 2, padding=1) if wide else nn.Identity()
         self.blocks = nn.ModuleList()
         before, side = 64, self.stem_conv.after_side
@@ -131,7 +126,7 @@ class ResNet18(nn.Module):
             side = self.blocks[-1].conv1.after_side
             self.blocks.append(Block(after, after, 1, side))
             before = after
-        self.norm = _norm(512)
+        self.norm = Norm(512)
         self.logits = nn.Linear(512, n_classes)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -141,11 +136,11 @@ class ResNet18(nn.Module):
                 f"images of {images.shape[-2]} x {images.shape[-1]} pixels came to a network that "
                 f"was built for {self.image_size} x {self.image_size}"
             )
-        x = functional.relu(self.stem_norm(self.stem_conv(images)), inplace=True)
+        x = norm_relu(self.stem_norm, self.stem_conv(images))
         x = self.stem_pool(x)
         for block in self.blocks:
             x = block(x)
-        x = functional.relu(self.norm(x), inplace=True)
+        x = norm_relu(self.norm, x)
         return self.logits(x.mean((2, 3)))
 
 

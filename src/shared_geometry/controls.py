@@ -112,7 +112,7 @@ def permuted_units(
     for draw in range(n_draws):
         generator = torch_generator(settings.seed, "units", draw)
         orders = torch.stack([torch.randperm(units, generator=generator) for _ in range(n)])
-        turned = x.gather(1, orders[..., None].expand_as(x))
+        turned = x.gather(1, orders.to(x.device)[..., None].expand_as(x))
         found.append(correlation(within, lower_triangle(inter_rsms(turned).mean(0))).item())
     return torch.tensor(found, dtype=torch.float64)
 

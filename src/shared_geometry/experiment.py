@@ -12,6 +12,7 @@ import xarray as xr
 from shared_geometry import fanout, steps
 from shared_geometry.config import Config
 from shared_geometry.datasets import split_alignment
+from shared_geometry.devices import resolve_device
 from shared_geometry.files import read_tensors, reuse, writable_folder
 from shared_geometry.locking import locked
 from shared_geometry.plan import Plan, plan
@@ -30,13 +31,21 @@ def print_progress(stage: str, done: int, total: int, note: str) -> None:
 def _analyse(it: Plan, progress: Progress) -> None:
     """Record and analyse what is not yet there, the last checkpoint first."""
     order = list(reversed(it.checkpoints))
+    on_gpu, finals = resolve_device(it.config.device).type == "cuda", {}
     for done, checkpoint in enumerate(order):
         progress("analysis", done, len(order), f"epoch {checkpoint:g}")
         missing = steps.missing_layers(it, checkpoint)
         if not missing:
             continue
-        for network in range(it.config.networks):
-            steps.record(it, network, checkpoint)
+        if on_gpu:
+            gathered = steps.gather(it, checkpoint)
+            for layer in missing:
+                x = gathered.pop(layer)
+                within = steps.analyse(it, layer, checkpoint, x, finals.get(layer))
+                if checkpoint == it.checkpoints[-1]:
+                    finals[layer] = within
+            continue
+        steps.record(it, range(it.config.networks), checkpoint)
         for layer in missing:
             steps.analyse(it, layer, checkpoint)
         steps.forget_activity(it, checkpoint)

@@ -57,7 +57,7 @@ def train_task(place: Place, network: int) -> History:
 
 def record_task(place: Place, network: int, checkpoint: float) -> None:
     """Record the activity of one network at one checkpoint."""
-    steps.record(_plan_at(place), network, checkpoint)
+    steps.record(_plan_at(place), [network], checkpoint)
 
 
 def analyse_task(place: Place, layer: str, checkpoint: float) -> None:

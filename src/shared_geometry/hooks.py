@@ -40,6 +40,8 @@ class Recorder:
         ``keep(label, n_units)``: indices of the units to keep of a layer, flattened; None: all.
     name : str
         What to call the network in an error.
+    home : torch.device or str
+        Where activity is gathered.
 
     Raises
     ------
@@ -53,8 +55,9 @@ class Recorder:
         layers: Mapping[str, str],
         keep: Callable[[str, int], Tensor | None] = lambda label, n_units: None,
         name: str = "the network",
+        home: torch.device | str = "cpu",
     ) -> None:
-        self.network, self.keep, self.name = network, keep, name
+        self.network, self.keep, self.name, self.home = network, keep, name, home
         self.modules = {
             label: _module(network, path, f"layer {label!r} is not in {name}")
             for label, path in layers.items()
@@ -98,7 +101,7 @@ class Recorder:
         if (rows := self.units[label]) is not None:
             activity = activity.index_select(1, rows.to(activity.device))
         # a copy: the network goes on to overwrite its activity in place
-        self.parts[label].append(activity.to("cpu", torch.float32, copy=True))
+        self.parts[label].append(activity.to(self.home, torch.float32, copy=True))
 
     @torch.no_grad()
     def feed(self, batch: Tensor) -> None:
@@ -123,7 +126,7 @@ class Recorder:
                 )
 
     def activity(self) -> dict[str, Tensor]:
-        """What was gathered: (n_units, n_images) in float32 on the CPU, for each layer.
+        """What was gathered: (n_units, n_images) in float32 at home, for each layer.
 
         Raises
         ------

@@ -47,6 +47,11 @@ class Job:
     stop: threading.Event
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether networks are trained on a GPU."""
+        return self.device.type == "cuda"
+
+    @property
     def steps(self) -> int:
         """Steps in an epoch."""
         return self.how.steps_per_epoch(len(self.data.train))

@@ -1,5 +1,8 @@
 """Layers of the paper's networks, made quick without a change to what they compute."""
 
+from functools import cache
+from importlib.util import find_spec
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -39,6 +42,38 @@ class PooledReLU(nn.Module):
         return functional.relu(functional.max_pool2d(x, 2), inplace=True)
 
 
+class Norm(nn.BatchNorm2d):
+    """BatchNorm that does not count its batches, which nothing asks for.
+
+    Keras: eps 1e-3 and momentum 0.99, which torch counts from the other end.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=1e-3, momentum=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (n, channels, h, w) to the same shape."""
+        statistics = self.running_mean, self.running_var
+        return functional.batch_norm(
+            x, *statistics, self.weight, self.bias, self.training, self.momentum, self.eps
+        )
+
+
+@cache
+def _has_kernels() -> bool:
+    return find_spec("triton") is not None
+
+
+def norm_relu(norm: Norm, x: Tensor) -> Tensor:
+    """ReLU of ``norm(x)``; in a training step on a GPU by one kernel."""
+    if norm.training and x.is_cuda and _has_kernels():
+        from shared_geometry import norm_kernels
+
+        own = norm.weight, norm.bias, norm.running_mean, norm.running_var
+        return norm_kernels.norm_relu(x, *own, norm.momentum, norm.eps)
+    return functional.relu(norm(x), inplace=True)
+
+
 class Conv(nn.Conv2d):
     """Convolution without bias, whose kernel is cut to what a map of ``side`` pixels can reach.
 
@@ -65,10 +100,11 @@ class Conv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (n, before, h, w) to (n, after, h / stride, w / stride)."""
-        if not (self.covers or self.pair):
+        pair = self.pair and not x.is_cuda  # a GPU gathers weights slower than it convolves
+        if not (self.covers or pair):
             return super().forward(x)
         weight = self.weight.permute(2, 3, 1, 0)  # (kernel, kernel, before, after)
-        if self.pair:
+        if pair:
             weight = weight.flatten(0, 1)[_pair_taps(weight.device)].permute(0, 2, 1, 3)
         rows = x.permute(0, 2, 3, 1).flatten(1)  # (n, h * w * before)
         y = rows @ weight.reshape(rows.shape[1], -1)

@@ -69,8 +69,7 @@ def activities(it: Plan, checkpoint: float | None = None) -> Iterator[tuple[str,
     """
     epoch = it.checkpoints[-1] if checkpoint is None else checkpoint
     try:
-        for network in range(it.config.networks):
-            steps.record(it, network, epoch)
+        steps.record(it, range(it.config.networks), epoch)
         for label in it.layers:
             yield label, steps.activity_of(it, label, epoch)
     finally:

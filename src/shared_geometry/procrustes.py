@@ -7,7 +7,8 @@ r"""Orthogonal Procrustes: the orthonormal polar factor of a matrix.
 import torch
 
 _SMALLEST = 1e-8  # singular values below this part of the largest count as 0 in `polar_by_products`
-_MOST_STEPS = 40
+_MOST_STEPS = 60
+_LIFTED = 0.99
 _NEAR = 1e-4  # so near to X'X = I that one Newton step gives it
 _RESOLVED = 1e-13  # eigenvalues of M'M in float64 above this part of the largest are exact enough
 
@@ -60,16 +61,6 @@ def _upper_bound(m: torch.Tensor) -> torch.Tensor:
     return torch.where(bound > 0, bound, torch.ones_like(bound))
 
 
-def _coefficients(low: float) -> tuple[float, float, float]:
-    """Weights a, b, c of x (a + b x^2) / (1 + c x^2), which lifts [low, 1] as far as can be."""
-    square = low * low
-    d = (4 * (1 - square) / square**2) ** (1 / 3)
-    root = (1 + d) ** 0.5
-    a = root + 0.5 * (8 - 4 * d + 8 * (2 - square) / (square * root)) ** 0.5
-    b = (a - 1) ** 2 / 4
-    return a, b, a + b - 1
-
-
 def _completion(m: torch.Tensor) -> torch.Tensor:
     """Near the unit matrix, and with a part in every direction: the same for every M of a shape."""
     generator = torch.Generator(m.device).manual_seed(0)
@@ -79,11 +70,11 @@ def _completion(m: torch.Tensor) -> torch.Tensor:
 
 
 def polar_by_products(m: torch.Tensor) -> torch.Tensor:
-    """Orthonormal polar factor by matrix products and Cholesky factors alone (QDWH).
+    """Orthonormal polar factor by matrix products alone, which a GPU is quickest at.
 
-    The dynamically weighted Halley iteration of Nakatsukasa, Bai and Gygi (2010), in float64, and
-    no decomposition that a GPU is slow at.  Six steps are enough for singular values down to
-    `_SMALLEST` of the norm; what lies below takes a few more.
+    Newton and Schulz's iteration in float64, X (3 I - X'X) / 2, scaled at every step so that it
+    lifts the smallest singular values as far as a cubic can (Chen and Chow 2014): some twenty steps
+    for those of `_SMALLEST` of the norm; what lies below takes a few more.
 
     Parameters
     ----------
@@ -102,14 +93,11 @@ def polar_by_products(m: torch.Tensor) -> torch.Tensor:
     low = _SMALLEST
     for _ in range(_MOST_STEPS):
         gram = x.mT @ x
-        if low == 1 and (gram - unit).abs().amax() < _NEAR:
+        if low > _LIFTED and (gram - unit).abs().amax() < _NEAR:
             break
-        a, b, c = _coefficients(low)
-        factor = torch.linalg.cholesky(unit + c * gram)
-        solved = torch.cholesky_solve(x.mT.contiguous(), factor).mT  # X (I + c X'X)^-1
-        x = (b / c) * x + (a - b / c) * solved
-        low = low * (a + b * low * low) / (1 + c * low * low)
-        low = 1.0 if low > 1 - 1e-8 else low
+        scale = (3 / (1 + low + low * low)) ** 0.5
+        x = x @ (1.5 * scale * unit - 0.5 * scale**3 * gram)
+        low = min(1.0, 0.5 * scale * low * (3 - (scale * low) ** 2))
     return orthonormal(x).to(m)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,7 +27,10 @@ _PACKAGES = ("shared-geometry", "torch", "numpy", "scipy", "scikit-learn", "brai
 
 
 def commit() -> str:
-    """Commit of the source that runs: ``+`` marks local changes, ``unknown`` no git."""
+    """Commit of the source that runs: ``+`` marks local changes, ``unknown`` no git.
+
+    Without git ``$SHARED_GEOMETRY_COMMIT`` may tell which it is.
+    """
     here = Path(__file__).resolve().parent
 
     def git(*words: str) -> str:
@@ -37,7 +41,7 @@ def commit() -> str:
     try:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):
-        return "unknown"
+        return os.environ.get("SHARED_GEOMETRY_COMMIT", "unknown")
 
 
 def versions() -> dict[str, str]:

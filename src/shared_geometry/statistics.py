@@ -126,6 +126,8 @@ def bootstrap_correlation_of_means(
             f"A of shape {tuple(a.shape)} and B of shape {tuple(b.shape)}: both (n_networks, "
             "n_pairs), at least 2 networks"
         )
+    if a.is_cuda:  # which sums long vectors less exactly, and is as quick in float64
+        a, b = a.double(), b.double()
     a, b = (m - m.mean(1, keepdim=True) for m in (a, b))
     aa, ab, bb = ((p @ q.T).double().cpu() for p, q in ((a, a), (a, b), (b, b)))
     n = len(a)

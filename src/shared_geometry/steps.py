@@ -1,6 +1,7 @@
 """The steps between trained networks and results: record activity, analyse a layer."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -26,38 +27,75 @@ def activity_path(it: Plan, layer: str, network: int, checkpoint: float) -> Path
     return _activity_folder(it, checkpoint) / name
 
 
-def record(it: Plan, network: int, checkpoint: float) -> None:
-    """Activity of one network at one checkpoint over all unseen images, one file a layer.
+class _Observer:
+    """Records networks of a plan, one after the other.
+
+    Parameters
+    ----------
+    it : Plan
+    home : torch.device or str
+        Where activity is gathered.
+    """
+
+    def __init__(self, it: Plan, home: torch.device | str = "cpu") -> None:
+        self.it, self.home = it, home
+        self.device = resolve_device(it.config.device)
+        self.module = build(it.config, it.data, 0)  # its weights are replaced
+        self.mean = mean_image(it.data.train.images)
+        self.images = it.data.test.images.to(home)
+
+    def activity(self, network: int, checkpoint: float) -> dict[str, torch.Tensor]:
+        """Of each layer the units drawn, (n_units, n_images), every image standardised."""
+        config = self.it.config
+        self.module.load_state_dict(load_checkpoint(self.it.networks, network, checkpoint))
+        found = record_activations(
+            self.module,
+            self.images,
+            self.it.layers,
+            mean_image=self.mean,
+            units={
+                label: draw_units(units, config.max_units, config.seed, network, label)
+                for label, units in self.it.sizes.items()
+            },
+            device=self.device,
+            home=self.home,
+            name=f"network {network}",
+        )
+        return {label: standardise(x) for label, x in found.items()}
+
+
+def record(it: Plan, networks: Iterable[int], checkpoint: float) -> None:
+    """Activity of networks at one checkpoint over all unseen images, one file a layer and network.
 
     Each holds ``x`` of shape (n_units, n_images), float32: the units drawn, standardised.
     """
-    config, key = it.config, {"config": it.config.digest, "checkpoint": checkpoint}
-    module = build(config, it.data, network)
-    module.load_state_dict(load_checkpoint(it.networks, network, checkpoint))
-    found = record_activations(
-        module,
-        it.data.test.images,
-        it.layers,
-        mean_image=mean_image(it.data.train.images),
-        units={
-            label: draw_units(units, config.max_units, config.seed, network, label)
-            for label, units in it.sizes.items()
-        },
-        device=resolve_device(config.device),
-        name=f"network {network}",
-    )
-    for label, x in found.items():
-        write_tensors(activity_path(it, label, network, checkpoint), {"x": standardise(x)}, key)
+    key, observer = {"config": it.config.digest, "checkpoint": checkpoint}, _Observer(it)
+    for network in networks:
+        for label, x in observer.activity(network, checkpoint).items():
+            write_tensors(activity_path(it, label, network, checkpoint), {"x": x}, key)
+
+
+def _split(it: Plan, x: torch.Tensor) -> Activity:
+    labels = it.data.test.labels
+    alignment, held_out = split_alignment(labels, it.config.alignment_fraction, it.config.seed)
+    return Activity(x[..., alignment], x[..., held_out], labels[held_out])
 
 
 def activity_of(it: Plan, layer: str, checkpoint: float) -> Activity:
     """What `record` left of one layer of all networks, split into alignment and held-out images."""
     key = {"config": it.config.digest, "checkpoint": checkpoint}
     paths = [activity_path(it, layer, i, checkpoint) for i in range(it.config.networks)]
-    x = torch.stack([read_tensors(path, key)[0]["x"] for path in paths])
-    labels = it.data.test.labels
-    alignment, held_out = split_alignment(labels, it.config.alignment_fraction, it.config.seed)
-    return Activity(x[..., alignment], x[..., held_out], labels[held_out])
+    return _split(it, torch.stack([read_tensors(path, key)[0]["x"] for path in paths]))
+
+
+def gather(it: Plan, checkpoint: float) -> dict[str, torch.Tensor]:
+    """The same of all layers at once, not yet split, in the memory of the device.
+
+    A GPU has room for it, and would wait for a disk.
+    """
+    observer = _Observer(it, resolve_device(it.config.device))
+    found = [observer.activity(i, checkpoint) for i in range(it.config.networks)]
+    return {label: torch.stack([x.pop(label) for x in found]) for label in it.layers}
 
 
 def shown_images(labels: torch.Tensor, n: int) -> torch.Tensor:
@@ -81,13 +119,39 @@ def _final_path(it: Plan, layer: str) -> Path:
     return it.folder / "final" / f"layer-{layer}.safetensors"
 
 
-def analyse(it: Plan, layer: str, checkpoint: float) -> None:
-    """Analyse one layer at one checkpoint; the last one first, for the others refer to it."""
-    config = it.config
+def analyse(
+    it: Plan,
+    layer: str,
+    checkpoint: float,
+    x: torch.Tensor | None = None,
+    final: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Analyse one layer at one checkpoint; the last one first, for the others refer to it.
+
+    Parameters
+    ----------
+    it : Plan
+    layer : str
+    checkpoint : float
+    x : Tensor of shape (n_networks, n_units, n_images), optional
+        Activity, from `gather`; None: what `record` left.
+    final : Tensor, optional
+        What this returned for the last checkpoint; None: what it left on disk.
+
+    Returns
+    -------
+    Tensor
+        ``within`` of `analyse_layer`.
+    """
+    config, device = it.config, resolve_device(it.config.device)
     key = {"config": config.digest, "code": it.code, "checkpoint": checkpoint}
     last = checkpoint == it.checkpoints[-1]
-    final = None if last else read_tensors(_final_path(it, layer))[0]["within"]
-    activity = activity_of(it, layer, checkpoint)
+    if last:
+        final = None
+    elif final is None:
+        final = read_tensors(_final_path(it, layer))[0]["within"].to(device)
+    activity = activity_of(it, layer, checkpoint) if x is None else _split(it, x)
+    activity = Activity(*(part.to(device) for part in activity))
     settings = Settings(
         config.components, config.centre, config.solver, config.bootstrap, config.seed
     )
@@ -98,6 +162,7 @@ def analyse(it: Plan, layer: str, checkpoint: float) -> None:
         found |= controls(activity, settings)
         write_tensors(_final_path(it, layer), {"within": within}, key)
     write_tensors(part_path(it, layer, checkpoint), found, key)
+    return within
 
 
 def _is_done(it: Plan, layer: str, checkpoint: float) -> bool:

@@ -1,6 +1,6 @@
 """A data set on the device, cut into batches there: normalised, shifted and flipped in one pass."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -18,24 +18,39 @@ def normalise(images: Tensor, mean: Tensor) -> Tensor:
     return images.float().sub_(mean).div_(SCALE)
 
 
-def augment(images: Tensor, shift: float, flip: bool, generator: torch.Generator) -> Tensor:
+def draw(how: Recipe, mirrors: bool, n: int, generator: torch.Generator) -> Tensor:
+    """What `augment` needs for ``n`` images, between 0 and 1: (3, n), (1, n) or (0, n).
+
+    Whether an image is mirrored, and, where the recipe shifts, how far in x and in y.
+    """
+    rows = 3 if how.shift else int(how.flip and mirrors)
+    return torch.rand(rows, n, generator=generator, device=generator.device)
+
+
+def augment(images: Tensor, shift: float, flip: bool, draws: Tensor) -> Tensor:
     """Shift images (n, c, h, w) by up to ``shift`` of their side in x and y, mirror half of them.
 
     Sub-pixel, by bilinear interpolation, border pixels repeated.
     """
-    n = len(images)
-    draws = torch.rand(3, n, generator=generator, device=images.device)
-    theta = torch.zeros(n, 2, 3, device=images.device)
-    theta[:, 0, 0] = 1 - 2 * (draws[0] < 0.5).float() if flip else 1.0
-    theta[:, 1, 1] = 1.0
-    theta[:, :, 2] = (draws[1:].T * 2 - 1) * (2 * shift)  # the side of an image is 2 long
-    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    if not shift:
+        return _flip(images, draws[0]) if flip else images
+    x, y = (_centres(side, images.device) for side in (images.shape[3], images.shape[2]))
+    sign = 1 - 2 * (draws[0] < 0.5).float() if flip else torch.ones_like(draws[0])
+    move = (draws[1:] * 2 - 1) * (2 * shift)  # the side of an image is 2 long
+    at_x = sign[:, None] * x + move[0, :, None]  # (n, w)
+    at_y = y + move[1, :, None]  # (n, h)
+    shape = (len(images), len(y), len(x))
+    grid = torch.stack([at_x[:, None].expand(shape), at_y[:, :, None].expand(shape)], -1)
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    mirrored = torch.rand(len(images), generator=generator, device=images.device) < 0.5
-    return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+def _centres(side: int, device: torch.device) -> Tensor:
+    """Where the pixels of an image's side lie that reaches from -1 to 1."""
+    return torch.linspace(-1, 1, side, device=device) * (side - 1) / side
+
+
+def _flip(images: Tensor, drawn: Tensor) -> Tensor:
+    return torch.where((drawn < 0.5)[:, None, None, None], images.flip(3), images)
 
 
 class Supply:
@@ -59,17 +74,30 @@ class Supply:
         return pixels, part.labels.to(device)  # together, as channels_last wants them
 
     def batch(
-        self, indices: Tensor, how: Recipe, generator: torch.Generator
+        self, indices: Tensor, how: Recipe, generators: Sequence[torch.Generator]
     ) -> tuple[Tensor, Tensor]:
-        """Training images (n, c, h, w) at ``indices``, normalised and augmented, and labels."""
+        """Batches of several networks, each augmented by a generator of its own.
+
+        Parameters
+        ----------
+        indices : Tensor of shape (n_networks, n)
+            Of training images.
+        how : Recipe
+        generators : sequence of torch.Generator
+
+        Returns
+        -------
+        images : Tensor of shape (n_networks, n, c, h, w)
+            Normalised and augmented.
+        labels : Tensor of shape (n_networks, n)
+        """
         pixels, labels = self.train
-        images = normalise(pixels[indices].permute(0, 3, 1, 2), self.mean)
-        flip = how.flip and self.mirrors
-        if how.shift:
-            images = augment(images, how.shift, flip, generator)
-        elif flip:
-            images = _flip(images, generator)
-        return images.contiguous(memory_format=torch.channels_last), labels[indices]
+        n_networks, n = indices.shape
+        images = normalise(pixels[indices.flatten()].permute(0, 3, 1, 2), self.mean)
+        draws = torch.cat([draw(how, self.mirrors, n, g) for g in generators], 1)
+        images = augment(images, how.shift, how.flip and self.mirrors, draws)
+        images = images.contiguous(memory_format=torch.channels_last)
+        return images.unflatten(0, (n_networks, n)), labels[indices]
 
     def test_batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All test images in order, normalised, with their labels."""

@@ -1,11 +1,10 @@
-"""One network on its way through training: a step, an epoch, and where to go on after a break.
+"""One network on its way through training: what a step does, and where to go on after a break.
 
 Whatever is random in a step is drawn from the seed, the network's index and the step's number, so
 that a run which goes on from a step needs no generator's state.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -26,37 +25,44 @@ from shared_geometry.errors import InputError
 from shared_geometry.files import read_tensors, reuse, write_tensors
 from shared_geometry.job import Job
 from shared_geometry.layers import attach_generator
+from shared_geometry.mixed import Cast, Twin
 from shared_geometry.randomness import derive_seed, torch_generator
-from shared_geometry.recipes import Plateau, Recipe, learning_rate
-
-# progress(network, epochs done, epochs in all, test accuracy)
-Progress = Callable[[int, int, int, float], None]
+from shared_geometry.recipes import Plateau, Recipe
 
 _TEST_BATCH = 500
-
-
-class Stopped(KeyboardInterrupt):
-    """Training was told to stop; where it was is on disk."""
 
 
 def _kernels(network: nn.Module, kinds: tuple[type, ...]) -> list[Tensor]:
     return [m.weight for m in network.modules() if isinstance(m, kinds)]
 
 
-def make_optimiser(network: nn.Module, how: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over all parameters; its learning rate is set at every step."""
+def make_optimiser(
+    network: nn.Module, how: Recipe, *, capturable: bool = False
+) -> torch.optim.Optimizer:
+    """The recipe's optimiser over all parameters; its learning rate is set at every step.
+
+    Parameters
+    ----------
+    network : nn.Module
+    how : Recipe
+    capturable : bool
+        Keep all of its state on the GPU, so that its steps can be recorded (see `capture`).
+    """
     decayed = _kernels(network, (nn.Conv2d,) if how.l2 else (nn.Conv2d, nn.Linear))
     ids = {id(weight) for weight in decayed}
     rest = [weight for weight in network.parameters() if id(weight) not in ids]
     # torch adds weight_decay * w to the gradient, and the gradient of l2 * ||w||^2 is 2 l2 w.
+    decay = 2 * how.l2 or how.weight_decay
     groups = [
-        {"params": decayed, "weight_decay": 2 * how.l2 or how.weight_decay},
+        {"params": decayed, "weight_decay": decay},
         {"params": rest, "weight_decay": 0.0},
     ]
+    if not decay:
+        groups = [{"params": decayed + rest}]
     if how.optimiser == "rmsprop":
-        return torch.optim.RMSprop(groups, alpha=0.9, eps=how.epsilon)
+        return torch.optim.RMSprop(groups, alpha=0.9, eps=how.epsilon, capturable=capturable)
     kind = torch.optim.Adam if how.optimiser == "adam" else torch.optim.AdamW
-    return kind(groups, eps=how.epsilon, fused=True)
+    return kind(groups, eps=how.epsilon, fused=True, capturable=capturable)
 
 
 class Run:
@@ -69,18 +75,26 @@ class Run:
             if isinstance(part, nn.BatchNorm2d):
                 part.momentum = job.how.norm_momentum
         self.generator = torch.Generator(job.device)
-        attach_generator(self.module, self.generator)
-        self.optimiser = make_optimiser(self.module, job.how)
+        on_gpu, short = job.on_gpu, job.dtype is not torch.float32
+        self.answers = (
+            Twin(self.module, job.dtype)
+            if on_gpu and short
+            else Cast(self.module, job.device, job.dtype)
+        )
+        attach_generator(self.answers.module, self.generator)
+        self.optimiser = make_optimiser(self.module, job.how, capturable=job.on_gpu)
         self.step = 0
         self.loss = torch.zeros((), dtype=torch.float64, device=job.device)  # sum over the epoch
         self.plateau = Plateau(job.how.learning_rate)
         self.history = History()
+        self.share = 1.0  # of the time that passes: one part in so many networks side by side
         self.spent = 0.0  # seconds of this epoch, before the last start
         self.saved_at = self.started_at = time.monotonic()
         self.state_path = state_path(job.folder, network)
         state = reuse(self.state_path, self._read_state)
         if state is not None and _has_checkpoints(job, network, state[1]["step"]):
             self._restore(*state)
+        self.answers.refresh()
 
     def _read_state(self, path: Path) -> tuple[dict[str, Tensor], dict]:
         return read_tensors(path, {"training": self.job.training, "network": self.network})
@@ -125,50 +139,48 @@ class Run:
         """Empty tensor for a value of the optimiser's state, where and as it wants it."""
         if value.shape == parameter.shape:
             return torch.empty_like(parameter)  # fused optimisers walk through both in step
-        fused = self.optimiser.defaults.get("fused")
-        return torch.empty_like(value, device=parameter.device if fused else "cpu")
+        near = self.optimiser.defaults.get("fused") or self.optimiser.defaults["capturable"]
+        return torch.empty_like(value, device=parameter.device if near else "cpu")
 
     def _seconds(self) -> float:
-        return self.spent + time.monotonic() - self.started_at
+        return self.spent + self.share * (time.monotonic() - self.started_at)
 
-    def _save_checkpoints(self, steps: dict[float, int]) -> None:
+    def save_checkpoints(self, steps: dict[float, int]) -> None:
+        """Keep the network if one of ``steps``, by epoch, is where it stands."""
         for epoch in (epoch for epoch, step in steps.items() if step == self.step):
             state = self.module.state_dict()
             save_checkpoint(self.job.folder, self.network, epoch, state, self.job.training)
 
-    def _autocast(self) -> torch.autocast:
-        on = self.job.dtype is not torch.float32
-        return torch.autocast(self.job.device.type, self.job.dtype, enabled=on)
+    def seed(self) -> None:
+        """Make the generator ready for this step."""
+        self.generator.manual_seed(derive_seed(self.job.seed, "step", self.network, self.step))
 
-    def _learn(self, indices: Tensor, rate: float) -> None:
-        """One step of the optimiser on the training images at ``indices``."""
-        seed = derive_seed(self.job.seed, "step", self.network, self.step)
-        self.generator.manual_seed(seed)
+    def set_rate(self, rate: float | Tensor) -> None:
+        """Learning rate of the steps to come."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        images, labels = self.job.supply.batch(indices, self.job.how, self.generator)
-        with self._autocast():
-            logits = self.module(images)
-        loss = functional.cross_entropy(logits.float(), labels)
+
+    def learn(self, images: Tensor, labels: Tensor) -> None:
+        """What a step does to the network."""
+        loss = functional.cross_entropy(self.answers(images), labels)
         self.optimiser.zero_grad()
         loss.backward()
+        self.answers.take_gradients()
         self.optimiser.step()
+        self.answers.refresh()
         self.loss += loss.detach().double()
 
     @torch.inference_mode()
-    def _test(self) -> tuple[float, float]:
-        """Mean cross-entropy and accuracy over the test images."""
-        self.module.eval()
-        loss = torch.zeros((), dtype=torch.float64, device=self.job.device)
-        right = torch.zeros((), dtype=torch.int64, device=self.job.device)
+    def test(self) -> Tensor:
+        """Over the test images, the sum of the cross-entropy, and how many are right: (2,)."""
+        self.answers.module.eval()
+        found = torch.zeros(2, dtype=torch.float64, device=self.job.device)
         for images, labels in self.job.supply.test_batches(_TEST_BATCH):
-            with self._autocast():
-                logits = self.module(images)
-            loss += functional.cross_entropy(logits.float(), labels, reduction="sum").double()
-            right += (logits.argmax(1) == labels).sum()
-        self.module.train()
-        n = len(self.job.data.test)
-        return float(loss) / n, float(right) / n
+            logits = self.answers(images)
+            loss = functional.cross_entropy(logits, labels, reduction="sum")
+            found += torch.stack([loss.double(), (logits.argmax(1) == labels).sum().double()])
+        self.answers.module.train()
+        return found
 
     @torch.no_grad()
     def _penalty(self) -> float:
@@ -178,9 +190,10 @@ class Run:
         squares = [float(w.double().square().sum()) for w in _kernels(self.module, (nn.Conv2d,))]
         return self.job.how.l2 * sum(squares)
 
-    def _close_epoch(self, rate: float) -> None:
-        test_loss, accuracy = self._test()
-        train_loss = float(self.loss) / self.job.steps
+    def close_epoch(self, loss: float, right: float, rate: float) -> None:
+        """Take down an epoch: what `test` found after it, and the rate of its last step."""
+        n = len(self.job.data.test)
+        test_loss, train_loss = loss / n, float(self.loss) / self.job.steps
         if not (train_loss < float("inf") and test_loss < float("inf")):
             raise InputError(
                 f"training of network {self.network} diverged in epoch "
@@ -188,50 +201,19 @@ class Run:
             )
         self.loss.zero_()
         self.plateau = self.plateau.after(test_loss + self._penalty(), self.job.how)
-        values = (train_loss, test_loss, accuracy, rate, self._seconds())
+        values = (train_loss, test_loss, right / n, rate, self._seconds())
         for curve, value in zip(fields(History), values, strict=True):
             getattr(self.history, curve.name).append(value)
         self.spent, self.started_at = 0.0, time.monotonic()
 
-    def _order(self, epoch: int) -> tuple[Tensor, ...]:
-        """Indices of each batch of an epoch."""
+    def order(self, epoch: int) -> Tensor:
+        """Training images in the order in which an epoch shows them, (n_images,)."""
         n = len(self.job.data.train)
         generator = torch_generator(self.job.seed, "order", self.network, epoch)
-        order = torch.randperm(n, generator=generator).to(self.job.device)
-        return order.split(self.job.how.batch_size)
+        return torch.randperm(n, generator=generator).to(self.job.device)
 
-    def epoch(self) -> None:
-        """The rest of the epoch that ``step`` lies in."""
-        how, steps = self.job.how, self.job.steps
-        number, first = divmod(self.step, steps)
-        checkpoints = how.checkpoint_steps(len(self.job.data.train))
-        order = self._order(number)
-        for place in range(first, steps):
-            rate = learning_rate(how, self.step, how.epochs * steps, self.plateau)
-            self._learn(order[place], rate)
-            self.step += 1
-            self._save_checkpoints(checkpoints)
-            if place + 1 < steps:
-                self._pause()
-        self._close_epoch(rate)
-
-    def _pause(self) -> None:
-        """Save the state when it is due, or when training is to stop here."""
-        stop = self.job.stop.is_set()
-        if stop or time.monotonic() - self.saved_at > self.job.save_every:
-            self.save_state()
-        if stop:
-            raise Stopped
-
-    def train(self, progress: Progress) -> History:
-        """Go on from where the network stands to the end."""
-        if self.step == 0:
-            self._save_checkpoints(self.job.how.checkpoint_steps(len(self.job.data.train)))
-        while (done := len(self.history.seconds)) < self.job.how.epochs:
-            if done:
-                progress(self.network, done, self.job.how.epochs, self.history.test_accuracy[-1])
-            self.epoch()
-            self._pause()
+    def finish(self) -> History:
+        """Write the training curves; the network is done."""
         save_history(self.job.folder, self.network, self.history, self.job.training)
         return self.history
 

@@ -10,11 +10,10 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from functools import partial
 
 import torch
 
@@ -33,9 +32,10 @@ from shared_geometry.errors import InputError
 from shared_geometry.files import writable_folder
 from shared_geometry.job import Job
 from shared_geometry.locking import locked
+from shared_geometry.lockstep import Lockstep, Progress
 from shared_geometry.recipes import Recipe, recipe
 from shared_geometry.supply import Supply
-from shared_geometry.trainer import Progress, Run, finished
+from shared_geometry.trainer import Run, finished
 
 __all__ = [
     "Cost",
@@ -130,12 +130,24 @@ def _job(
     return job
 
 
-def _train_one(job: Job, progress: Progress, network: int) -> History:
-    with locked(network_folder(job.folder, network) / ".lock"):
-        history = finished(job, network) or Run(job, network).train(progress)
-        state_path(job.folder, network).unlink(missing_ok=True)
-    progress(network, job.how.epochs, job.how.epochs, history.test_accuracy[-1])
-    return history
+def _train(job: Job, progress: Progress, networks: Sequence[int]) -> dict[int, History]:
+    """Train the networks of these numbers side by side, or find them finished."""
+    with ExitStack() as locks:
+        for network in networks:
+            locks.enter_context(locked(network_folder(job.folder, network) / ".lock"))
+        histories = {network: finished(job, network) for network in networks}
+        runs = [Run(job, network) for network, history in histories.items() if history is None]
+        for step in sorted({run.step for run in runs}, reverse=True):
+            together = [run for run in runs if run.step == step]
+            found = Lockstep(job, together).train(progress)
+            histories |= {
+                run.network: history for run, history in zip(together, found, strict=True)
+            }
+        for network in networks:
+            state_path(job.folder, network).unlink(missing_ok=True)
+    for network, history in histories.items():
+        progress(network, job.how.epochs, job.how.epochs, history.test_accuracy[-1])
+    return histories
 
 
 def train_network(
@@ -184,19 +196,18 @@ def train_network(
     """
     job = _job(dataset, architecture, recipe, seed, folder, stem, device, precision, save_every)
     with _reproducible(job.device):
-        return _train_one(job, progress or _silent, network)
+        return _train(job, progress or _silent, [network])[network]
 
 
-def _in_threads(
-    job: Job, function: Callable[[int], History], n: int, workers: int
-) -> list[History]:
+def _in_threads(job: Job, progress: Progress, n: int, workers: int) -> dict[int, History]:
+    """Train ``n`` networks, so many at a time, each by a thread of its own."""
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        futures = [pool.submit(function, network) for network in range(n)]
+        futures = [pool.submit(_train, job, progress, [network]) for network in range(n)]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             if failed := [future for future in done if future.exception()]:
                 failed[0].result()
-            return [future.result() for future in futures]
+            return {k: v for future in futures for k, v in future.result().items()}
         except BaseException:
             job.stop.set()
             pool.shutdown(cancel_futures=True)
@@ -261,9 +272,10 @@ def train_population(
     report = _one_at_a_time(progress or _silent)
     settings = {"stem": stem, "device": device, "precision": precision, "save_every": save_every}
     job = _job(dataset, architecture, recipe, seed, folder, *settings.values())
-    train = partial(_train_one, job, report)
-    workers = min(workers or usable_cores(), n_networks) if job.device.type == "cpu" else 1
+    workers = min(workers or usable_cores(), n_networks)
     with _reproducible(job.device):
-        if workers == 1:
-            return [train(network) for network in range(n_networks)]
-        return _in_threads(job, train, n_networks, workers)
+        if job.on_gpu:
+            histories = _train(job, report, range(n_networks))
+        else:
+            histories = _in_threads(job, report, n_networks, workers)
+    return [histories[network] for network in range(n_networks)]
