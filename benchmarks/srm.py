@@ -31,7 +31,7 @@ from shared_geometry.files import read_tensors, write_tensors, write_text
 from shared_geometry.provenance import provenance
 from shared_geometry.randomness import torch_generator
 
-RESULTS = Path(__file__).parent / "results" / "srm.json"
+RESULTS = Path(__file__).parent / "results"
 HELD_OUT = 0.2
 TOLERANCES = (1e-2, 3e-3, 1e-3, 3e-4)  # that are tried for a fit no worse than BrainIAK's
 
@@ -378,8 +378,10 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where they are, or go")
     parser.add_argument("--growth", action="store_true", help="also how time grows with each size")
     parser.add_argument("--quick", action="store_true", help="small cases: does it run?")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, help="file to write")
     given = parser.parse_args()
+    name = "srm.json" if given.device == "cpu" else f"srm-{given.device}.json"
+    output = given.output or RESULTS / name
     cases = list(QUICK if given.quick else CASES)
     if given.real:
         cases += real_activity(given.real, given.runs)
@@ -398,8 +400,8 @@ def main() -> None:
     if given.growth:
         found["growth"] = growth(given.device)
     if not given.quick:
-        write_text(given.output, json.dumps(found, indent=1) + "\n")
-        print(f"written to {given.output}")
+        write_text(output, json.dumps(found, indent=1) + "\n")
+        print(f"written to {output}")
 
 
 if __name__ == "__main__":

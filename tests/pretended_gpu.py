@@ -13,7 +13,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from shared_geometry import capture
+from shared_geometry import capture, layers
 
 _GPU, _HOME = torch.device("cuda"), torch.device("cpu")
 _Generator, _autocast = torch.Generator, torch.autocast
@@ -23,6 +23,10 @@ _BRIDGES = {torch.Tensor.copy_, torch.Tensor.__setitem__}  # between devices, as
 
 class Away(torch.Tensor):
     """A tensor on the pretended GPU."""
+
+    def __deepcopy__(self, memo):
+        twin = self.detach().clone()
+        return torch.nn.Parameter(twin) if isinstance(self, torch.nn.Parameter) else twin
 
 
 class AwayGenerator(_Generator):
@@ -112,6 +116,7 @@ def pretended_gpu(monkeypatch):
         monkeypatch.setattr(torch.cuda, name, MagicMock())
     monkeypatch.setattr(torch.cuda, "stream", nullcontext)
     monkeypatch.setattr(capture, "WARM_UP", math.inf)  # nothing is recorded
+    monkeypatch.setattr(layers, "_has_kernels", lambda: False)
     monkeypatch.setattr(torch, "Generator", _AnyGenerator)
     monkeypatch.setattr(torch, "autocast", lambda _, *args, **how: _autocast("cpu", *args, **how))
     overwrites = torch.__future__.get_overwrite_module_params_on_conversion()

@@ -1,11 +1,21 @@
+import math
+
 import pytest
 import torch
 from pretended_gpu import Away, pretended_gpu
 
+from shared_geometry import capture, lockstep, trainer
 from shared_geometry.config import Config
+from shared_geometry.datasets import load_dataset
 from shared_geometry.experiment import run
 from shared_geometry.recording import record
 from shared_geometry.srm import SRM
+from shared_geometry.training import (
+    load_checkpoint,
+    recipe,
+    train_network,
+    train_population,
+)
 
 
 @pytest.fixture
@@ -66,6 +76,58 @@ def test_an_experiment_on_a_gpu_gives_the_numbers_of_the_cpu(architecture, gpu, 
     for name in ("geometry_final", "variance_interval", "consistency"):
         difference = abs(here[name] - there[name]).max().item()
         assert difference < 2e-3, name
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_networks_side_by_side_are_those_that_train_alone(precision, gpu, tmp_path):
+    data = load_dataset("digits", train_images=100)
+    how = recipe("paper", "convnet", epochs=2, checkpoints=(0, 2))
+    given = {"seed": 0, "device": "cuda", "precision": precision}
+    together = train_population(data, "convnet", how, n_networks=3, folder=tmp_path, **given)
+    alone = train_network(data, "convnet", how, network=1, folder=tmp_path / "alone", **given)
+    assert together[1] == alone
+    for name, weight in load_checkpoint(tmp_path, 1, 2).items():
+        assert torch.equal(weight, load_checkpoint(tmp_path / "alone", 1, 2)[name]), name
+
+
+def test_networks_that_stand_at_other_steps_go_on_to_the_same(gpu, tmp_path, monkeypatch):
+    data = load_dataset("digits", train_images=100)
+    how = recipe("paper", "resnet18", epochs=2, checkpoints=(0, 2))
+    given = {"seed": 0, "device": "cuda", "save_every": 0.0}
+    whole = train_population(data, "resnet18", how, n_networks=3, folder=tmp_path / "a", **given)
+    learn = trainer.Run.learn
+
+    def dying(run, *batch):
+        learn(run, *batch)
+        if run.network == 0 and run.step == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer.Run, "learn", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train_population(data, "resnet18", how, n_networks=2, folder=tmp_path / "b", **given)
+    monkeypatch.setattr(trainer.Run, "learn", learn)
+    groups = []
+    start = lockstep.Lockstep.__init__
+
+    def watched(self, job, runs):
+        groups.append(([run.network for run in runs], runs[0].step))
+        start(self, job, runs)
+
+    monkeypatch.setattr(lockstep.Lockstep, "__init__", watched)
+    resumed = train_population(data, "resnet18", how, n_networks=3, folder=tmp_path / "b", **given)
+    assert groups == [([0, 1], 5), ([2], 0)]
+    assert resumed == whole
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.parametrize("architecture", ["convnet", "resnet18"])
+def test_recorded_steps_are_those_that_are_launched_one_by_one(architecture, tmp_path, monkeypatch):
+    data = load_dataset("digits", train_images=100)
+    how = recipe("paper", architecture, epochs=6, checkpoints=(0, 6))
+    given = {"n_networks": 3, "seed": 0, "device": "cuda"}
+    recorded = train_population(data, architecture, how, folder=tmp_path / "a", **given)
+    monkeypatch.setattr(capture, "WARM_UP", math.inf)
+    assert train_population(data, architecture, how, folder=tmp_path / "b", **given) == recorded
 
 
 def test_networks_of_your_own_go_to_the_gpu_and_come_home(gpu):

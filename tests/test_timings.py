@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from shared_geometry import figures
 from shared_geometry.convergence import courses, decaying
@@ -11,9 +12,11 @@ from shared_geometry.randomness import torch_generator
 from shared_geometry.timings import (
     chapters_table,
     comparison,
+    on_gpu,
     pages_table,
     provenance_line,
     read_timings,
+    runs_table,
     slope,
     summary,
     training_table,
@@ -116,6 +119,33 @@ def test_the_file_that_the_benchmark_wrote_can_be_put_into_words():
     assert timings["hardware"] in summary(timings)
     assert len(figures.growth(timings["growth"]).data) == len(timings["growth"])
     assert timings["commit"] in provenance_line(timings)
+
+
+def test_the_benchmark_on_a_gpu_can_be_put_into_words():
+    path = Path(__file__).parent.parent / "benchmarks" / "results" / "srm-cuda.json"
+    timings = read_timings(path)
+    assert on_gpu(timings["hardware"])
+    table = comparison(timings)
+    for case in timings["cases"]:
+        assert f"| this package | {case['rows'][0]['seconds']:.2g} | 1.0 |" in table
+
+
+def test_the_table_of_runs_says_what_was_trained_where():
+    def run(name, epochs, seconds, hardware):
+        attrs = {"recipe": json.dumps({"name": name, "epochs": epochs}), "commit": "c" * 40}
+        attrs |= {"seconds_training": seconds, "hardware": hardware}
+        return xr.Dataset(coords={"network": range(3)}, attrs=attrs)
+
+    table = runs_table(
+        {
+            ("cifar10", "convnet"): run("fast", 8, 630.0, "A CPU, 2 cores"),
+            ("cifar100", "resnet18"): run("paper", 100, 120.0, "A Processor, 16 cores, A GPU"),
+        }
+    ).splitlines()
+    assert table[2] == (
+        "| ConvNet, CIFAR-10 | 3 | fast, 8 | 10 | core | A CPU, 2 cores, commit cccccccccccc |"
+    )
+    assert "| paper, 100 | 2 | GPU | A Processor, 16 cores, A GPU, commit" in table[3]
 
 
 def test_the_table_of_pages_has_a_row_a_page_with_figures_and_their_ratio():

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from shared_geometry.errors import DataError
 from shared_geometry.wording import NAMES
 
 _NEEDED = {  # of the file that each benchmark writes
     "srm": {"cases", "growth"},
+    "srm-cuda": {"cases"},
     "training": {"results", "settings"},
     "binder": {"chapters", "limit"},
     "scale": {"paper", "growth"},
@@ -28,7 +30,7 @@ def read_timings(path: str | Path) -> dict[str, Any]:
         If it is missing, not JSON, or lacks something.
     """
     path = Path(path)
-    remake = f"`make bench-{path.stem}` writes it"
+    remake = f"`make bench-{path.stem.partition('-')[0]}` writes it"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
@@ -51,6 +53,10 @@ def _who(row: Mapping[str, Any]) -> str:
     return "this package" if row["who"] == "ours" else f"BrainIAK {row['who']}"
 
 
+def _seconds(value: float) -> str:
+    return f"{value:.2f}" if value >= 1 else f"{value:.2g}"
+
+
 def comparison(timings: Mapping[str, Any]) -> str:
     """A table for each case as Markdown: seconds, ratio, variance explained, memory, floor."""
     lines = []
@@ -65,7 +71,7 @@ def comparison(timings: Mapping[str, Any]) -> str:
         if early := case.get("as_good"):
             rows.insert(1, (f"as good as theirs, `tol={early['tol']:g}`", early))
         lines += [
-            f"| {who} | {row['seconds']:.2f} | {row['ratio']:.1f} | {row['fit']:.5f} "
+            f"| {who} | {_seconds(row['seconds'])} | {row['ratio']:.1f} | {row['fit']:.5f} "
             f"| {row['held_out']:.5f} | {row['memory']:.2f} | {row['over_floor']:.1f} |"
             for who, row in rows
         ]
@@ -159,6 +165,39 @@ def training_table(timings: Mapping[str, Any]) -> str:
             f"{timings['commit'][:12]}.",
         ]
     )
+
+
+def runs_table(runs: Mapping[tuple[str, str], xr.Dataset]) -> str:
+    """What the training of published populations took, as Markdown.
+
+    Parameters
+    ----------
+    runs : mapping of (str, str) to Dataset
+        Results, by data set and architecture.
+    """
+    rows = []
+    for (dataset, architecture), results in runs.items():
+        how = json.loads(results.attrs["recipe"])
+        minutes = results.attrs["seconds_training"] / 60
+        machine = results.attrs["hardware"]
+        rows.append(
+            f"| {NAMES[architecture]}, {NAMES[dataset]} | {results.sizes['network']} "
+            f"| {how['name']}, {how['epochs']} | {minutes:.0f} "
+            f"| {'GPU' if on_gpu(machine) else 'core'} | {machine}, "
+            f"commit {results.attrs['commit'][:12]} |"
+        )
+    return "\n".join(
+        [
+            "| networks | how many | recipe, epochs | minutes | of a | machine |",
+            "|:--|--:|:--|--:|:--|:--|",
+            *rows,
+        ]
+    )
+
+
+def on_gpu(hardware: str) -> bool:
+    """Whether a machine, as `describe_hardware` names it, has a GPU."""
+    return not hardware.endswith("cores")
 
 
 def pages_table(timings: Mapping[str, Any]) -> str:

@@ -3,7 +3,8 @@
 A network depends on the data, architecture, stem, recipe, seed, its index and the precision, and
 on nothing else: not on how many networks there are, how many are trained at once, or how often
 training was interrupted.  On a CPU every network is trained by one thread, because the number of
-threads decides the order in which sums are taken, and so the last bits of a result.
+threads decides the order in which sums are taken, and so the last bits of a result.  On a GPU all
+networks take every step side by side (see `capture`).
 """
 
 import hashlib
