@@ -35,6 +35,7 @@ def test_a_run_gives_labelled_results_with_their_provenance(finished):
     assert Config.from_json(results.attrs["config"]) == SMOKE
     for name in ("commit", "versions", "hardware", "seconds", "recipe", "command", "code"):
         assert str(results.attrs[name])
+    assert results.attrs["precision"] in ("float32", "bfloat16")
     assert json.loads(results.attrs["versions"])["torch"]
     on_disk = load_results(output / SMOKE.digest / "results.nc")
     xr.testing.assert_identical(results, on_disk)

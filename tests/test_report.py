@@ -68,6 +68,13 @@ def test_a_short_schedule_is_said_to_test_nothing(results):
     assert "not tested" not in report.describe_run(paper)
 
 
+def test_a_shorter_type_is_named(results):
+    assert "bfloat16" not in report.describe_run(results)
+    short = results.copy()
+    short.attrs = results.attrs | {"precision": "bfloat16"}
+    assert "layers computed in bfloat16" in report.describe_run(short)
+
+
 @pytest.mark.parametrize("table", [report.control_table, report.numbers_table, report.native_table])
 def test_a_table_has_a_row_a_layer(results, table):
     lines = table(results).splitlines()

@@ -7,12 +7,13 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
+import torch
 import xarray as xr
 
 from shared_geometry import fanout, steps
 from shared_geometry.config import Config
 from shared_geometry.datasets import split_alignment
-from shared_geometry.devices import resolve_device
+from shared_geometry.devices import resolve_device, resolve_precision
 from shared_geometry.files import read_tensors, reuse, writable_folder
 from shared_geometry.locking import locked
 from shared_geometry.plan import Plan, plan
@@ -28,10 +29,14 @@ def print_progress(stage: str, done: int, total: int, note: str) -> None:
         print(f"{stage}: {done} of {total}, {note}", file=sys.stderr, flush=True)
 
 
+def _device(it: Plan) -> torch.device:
+    return resolve_device(it.config.device)
+
+
 def _analyse(it: Plan, progress: Progress) -> None:
     """Record and analyse what is not yet there, the last checkpoint first."""
     order = list(reversed(it.checkpoints))
-    on_gpu, finals = resolve_device(it.config.device).type == "cuda", {}
+    on_gpu, finals = _device(it).type == "cuda", {}
     for done, checkpoint in enumerate(order):
         progress("analysis", done, len(order), f"epoch {checkpoint:g}")
         missing = steps.missing_layers(it, checkpoint)
@@ -79,6 +84,7 @@ def _collect(it: Plan, histories: list[History], seconds: float) -> xr.Dataset:
         "config": it.config.to_json(),
         "recipe": it.recipe.to_json(),
         "command": it.config.command,
+        "precision": str(resolve_precision(it.config.precision, _device(it))).split(".")[1],
         "code": it.code,
         "seconds": round(seconds, 1),
         "seconds_training": round(trained, 1),

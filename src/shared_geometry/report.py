@@ -46,9 +46,11 @@ def describe_run(results: xr.Dataset) -> str:
     """Table of what was run, and whether it was at the paper's length."""
     config, recipe = config_of(results), json.loads(results.attrs["recipe"])
     images = "all" if config.train_images is None else f"{config.train_images:,}"
+    short = results.attrs.get("precision") == "bfloat16"
     rows = {
         "Population": f"{config.networks} {_subject(results)}",
-        "Training": f"recipe “{config.recipe}”, {recipe['epochs']} epochs, {images} images",
+        "Training": f"recipe “{config.recipe}”, {recipe['epochs']} epochs, {images} images"
+        + (", layers computed in bfloat16" if short else ""),
         "Checkpoints": ", ".join(f"{c:g}" for c in results.checkpoint.values) + " epochs",
         "Alignment": f"SRM on {config.alignment_fraction:.0%} of the unseen images, k = "
         + ("number of units" if config.components is None else str(config.components))
