@@ -4,7 +4,7 @@ import pytest
 import torch
 from pretended_gpu import Away, pretended_gpu
 
-from shared_geometry import capture, lockstep, trainer
+from shared_geometry import capture, lockstep, trainer, training
 from shared_geometry.config import Config
 from shared_geometry.datasets import load_dataset
 from shared_geometry.experiment import run
@@ -79,11 +79,13 @@ def test_an_experiment_on_a_gpu_gives_the_numbers_of_the_cpu(architecture, gpu, 
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_networks_side_by_side_are_those_that_train_alone(precision, gpu, tmp_path):
+def test_networks_side_by_side_are_those_that_train_alone(precision, gpu, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_SIDE_BY_SIDE", 2)
     data = load_dataset("digits", train_images=100)
     how = recipe("paper", "convnet", epochs=2, checkpoints=(0, 2))
     given = {"seed": 0, "device": "cuda", "precision": precision}
     together = train_population(data, "convnet", how, n_networks=3, folder=tmp_path, **given)
+    assert len(together) == 3
     alone = train_network(data, "convnet", how, network=1, folder=tmp_path / "alone", **given)
     assert together[1] == alone
     for name, weight in load_checkpoint(tmp_path, 1, 2).items():

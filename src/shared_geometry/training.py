@@ -52,6 +52,7 @@ __all__ = [
     "training_digest",
 ]
 
+_SIDE_BY_SIDE = 16  # networks on a GPU; it is full with fewer
 _FORMAT = 1  # to be raised when the same arguments come to train another network
 
 
@@ -276,7 +277,10 @@ def train_population(
     workers = min(workers or usable_cores(), n_networks)
     with _reproducible(job.device):
         if job.on_gpu:
-            histories = _train(job, report, range(n_networks))
+            histories = {}
+            for first in range(0, n_networks, _SIDE_BY_SIDE):
+                last = min(first + _SIDE_BY_SIDE, n_networks)
+                histories |= _train(job, report, range(first, last))
         else:
             histories = _in_threads(job, report, n_networks, workers)
     return [histories[network] for network in range(n_networks)]
