@@ -97,6 +97,17 @@ def test_class_patterns_hold_a_frame_a_checkpoint_and_end_at_the_last(results):
     assert list(figure.data[0].text) == list(CLASSES)
 
 
+def test_of_many_classes_a_page_carries_some_evenly_spaced(results, monkeypatch):
+    monkeypatch.setattr(figures.patterns, "MOST_CLASSES", 2)
+    figure = figures.class_patterns(results)
+    assert list(figure.data[0].text) == [CLASSES[0], CLASSES[-1]]
+    assert {len(trace.x) for frame in figure.frames for trace in frame.data} == {2}
+    monkeypatch.undo()
+    whole = figures.class_patterns(results)
+    assert figure.layout.title.text == whole.layout.title.text  # which speaks of all of them
+    np.testing.assert_array_equal(figure.data[0].x, whole.data[0].x[[0, -1]])
+
+
 def test_turning_frames_for_the_eye_keeps_all_distances(results):
     figure = figures.class_patterns(results, layer="dense")
     frame = figure.frames[0].data[0]

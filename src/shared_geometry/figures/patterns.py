@@ -8,6 +8,7 @@ from plotly.subplots import make_subplots
 from shared_geometry.analysis import SPACES
 from shared_geometry.errors import InputError
 from shared_geometry.figures import style
+from shared_geometry.figures.explorer import MOST_CLASSES, spread
 
 _MARKERS = ("circle", "diamond", "square", "cross")
 
@@ -73,6 +74,8 @@ def scatter(patterns: xr.DataArray) -> float:
 def class_patterns(results: xr.Dataset, layer: str | None = None) -> go.Figure:
     """Class means of up to four networks on common principal axes, with a slider over training.
 
+    Of more than `explorer.MOST_CLASSES` classes as many are drawn, evenly spaced.
+
     Parameters
     ----------
     results : xarray.Dataset
@@ -84,7 +87,9 @@ def class_patterns(results: xr.Dataset, layer: str | None = None) -> go.Figure:
         raise InputError("these results have one class; a figure of class patterns needs two")
     patterns = results.patterns.sel(layer=layer or results.layer.values[-1])
     patterns = patterns.isel(network=slice(0, len(_MARKERS)))
-    paths, names = _paths(patterns), [str(name) for name in results["class"].values]
+    classes = spread(results.sizes["class"], MOST_CLASSES)
+    paths = {space: p[:, :, classes] for space, p in _paths(patterns).items()}
+    names = [str(name) for name in results["class"].values[classes]]
     steps = [f"{c:g}" for c in results.checkpoint.values]
     figure = make_subplots(
         rows=1,
