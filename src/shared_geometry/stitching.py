@@ -103,7 +103,9 @@ def channels(network: nn.Module, label: str) -> int:
     path = _known(network, label)[label]
     module = network.get_submodule(_BEFORE.get(path, path))
     names = {nn.Conv2d: "out_channels", nn.Linear: "out_features", nn.BatchNorm2d: "num_features"}
-    return int(getattr(module, names[type(module)]))
+    return int(
+        next(getattr(module, name) for kind, name in names.items() if isinstance(module, kind))
+    )
 
 
 @torch.inference_mode()
