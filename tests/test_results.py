@@ -23,11 +23,14 @@ def test_a_saved_file_gives_back_every_number(results, tmp_path):
     saved = save_results(results, tmp_path / "r.nc")
     loaded = load_results(tmp_path / "r.nc")
     xr.testing.assert_identical(saved, loaded)
-    for name in set(results.data_vars) - {"rsm_class", "rsm_image"}:
+    for name in set(results.data_vars) - {"rsm_class", "rsm_image", "patterns"}:
         np.testing.assert_array_equal(loaded[name].values, results[name].values)
+    np.testing.assert_allclose(loaded.patterns.values, results.patterns.values, rtol=2**-11)
     for name in ("rsm_class", "rsm_image"):
         error = np.abs(loaded[name].values - results[name].values)
         assert error.max() <= 0.5 / 127 + 1e-9
+    again = save_results(loaded, tmp_path / "again.nc").drop_attrs()
+    xr.testing.assert_identical(again, loaded.drop_attrs())
 
 
 def test_the_config_can_be_read_back(results, tmp_path):

@@ -1,20 +1,16 @@
 """Steps of many networks on a GPU, recorded once as a CUDA graph and replayed.
 
-A step of one network is some hundred small kernels, which a GPU ends sooner than a processor can
+A step of one network is a long row of small kernels, which a GPU ends sooner than a processor can
 launch them.  Recorded, all networks' kernels are launched by one call, each network on a branch of
 its own, so that they run side by side; and a network computes what it would compute alone.
 """
 
-import os
 from collections.abc import Callable, Sequence
 
 import torch
 
 from shared_geometry.job import Job
 from shared_geometry.trainer import Run
-
-# Branches beyond the 8 queues that CUDA opens unasked wait for each other; read when it starts.
-os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
 
 WARM_UP = 3  # calls before a recording: libraries choose and set up their kernels in them
 

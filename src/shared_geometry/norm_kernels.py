@@ -13,6 +13,29 @@ _PIXELS = 512  # of a program at a time, at most
 
 
 @triton.jit
+def _tile(
+    start,
+    channel,
+    n_pixels: tl.constexpr,
+    n_channels: tl.constexpr,
+    PIXELS: tl.constexpr,
+):
+    """Where the pixels from ``start`` on lie, (pixels, channels), and which of them there are."""
+    pixel = start + tl.arange(0, PIXELS)
+    inside = (pixel < n_pixels)[:, None] & (channel < n_channels)[None, :]
+    return pixel[:, None] * n_channels + channel[None, :], inside
+
+
+@triton.jit
+def _through_relu(x_ptr, dy_ptr, at, inside, mean, scale, weight, bias):
+    """Standardised activity, and the gradient that the ReLU lets through."""
+    x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
+    dy = tl.load(dy_ptr + at, mask=inside, other=0.0).to(tl.float32)
+    unit = (x - mean[None, :]) * scale[None, :]
+    return unit, tl.where(unit * weight[None, :] + bias[None, :] > 0, dy, 0.0)
+
+
+@triton.jit
 def _forward(
     x_ptr,
     y_ptr,
@@ -35,9 +58,7 @@ def _forward(
     sums = tl.zeros((PIXELS, CHANNELS), tl.float32)
     squares = tl.zeros((PIXELS, CHANNELS), tl.float32)
     for start in range(0, n_pixels, PIXELS):
-        pixel = start + tl.arange(0, PIXELS)
-        inside = (pixel < n_pixels)[:, None] & known[None, :]
-        at = pixel[:, None] * n_channels + channel[None, :]
+        at, inside = _tile(start, channel, n_pixels, n_channels, PIXELS)
         x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
         moved = tl.where(inside, x - first[None, :], 0.0)  # squares of what is far from 0 cancel
         sums += moved
@@ -56,9 +77,7 @@ def _forward(
     weight = tl.load(weight_ptr + channel, mask=known, other=0.0)
     bias = tl.load(bias_ptr + channel, mask=known, other=0.0)
     for start in range(0, n_pixels, PIXELS):
-        pixel = start + tl.arange(0, PIXELS)
-        inside = (pixel < n_pixels)[:, None] & known[None, :]
-        at = pixel[:, None] * n_channels + channel[None, :]
+        at, inside = _tile(start, channel, n_pixels, n_channels, PIXELS)
         x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
         y = (x - mean[None, :]) * scale[None, :] * weight[None, :] + bias[None, :]
         tl.store(y_ptr + at, tl.maximum(y, 0.0).to(y_ptr.dtype.element_ty), mask=inside)
@@ -89,13 +108,8 @@ def _backward(
     sums = tl.zeros((PIXELS, CHANNELS), tl.float32)
     products = tl.zeros((PIXELS, CHANNELS), tl.float32)
     for start in range(0, n_pixels, PIXELS):
-        pixel = start + tl.arange(0, PIXELS)
-        inside = (pixel < n_pixels)[:, None] & known[None, :]
-        at = pixel[:, None] * n_channels + channel[None, :]
-        x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
-        dy = tl.load(dy_ptr + at, mask=inside, other=0.0).to(tl.float32)
-        unit = (x - mean[None, :]) * scale[None, :]
-        passed = tl.where(unit * weight[None, :] + bias[None, :] > 0, dy, 0.0)
+        at, inside = _tile(start, channel, n_pixels, n_channels, PIXELS)
+        unit, passed = _through_relu(x_ptr, dy_ptr, at, inside, mean, scale, weight, bias)
         sums += passed
         products += passed * unit
     dbias = tl.sum(sums, 0)
@@ -103,13 +117,8 @@ def _backward(
     tl.store(dbias_ptr + channel, dbias, mask=known)
     tl.store(dweight_ptr + channel, dweight, mask=known)
     for start in range(0, n_pixels, PIXELS):
-        pixel = start + tl.arange(0, PIXELS)
-        inside = (pixel < n_pixels)[:, None] & known[None, :]
-        at = pixel[:, None] * n_channels + channel[None, :]
-        x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
-        dy = tl.load(dy_ptr + at, mask=inside, other=0.0).to(tl.float32)
-        unit = (x - mean[None, :]) * scale[None, :]
-        passed = tl.where(unit * weight[None, :] + bias[None, :] > 0, dy, 0.0)
+        at, inside = _tile(start, channel, n_pixels, n_channels, PIXELS)
+        unit, passed = _through_relu(x_ptr, dy_ptr, at, inside, mean, scale, weight, bias)
         rest = passed - (dbias[None, :] + unit * dweight[None, :]) / n_pixels
         dx = rest * (scale * weight)[None, :]
         tl.store(dx_ptr + at, dx.to(dx_ptr.dtype.element_ty), mask=inside)

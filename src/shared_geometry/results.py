@@ -10,7 +10,7 @@ from shared_geometry.analysis import BOUNDS, KINDS, READINGS, SPACES, VARIANCE
 from shared_geometry.config import Config
 from shared_geometry.labelled import read_labelled, write_labelled
 
-FORMAT = 2
+FORMAT = 3
 
 # What `analysis.analyse_layer` returns for one layer at one checkpoint, and its dimensions;
 # then what `controls.controls` adds at the last one.
@@ -35,6 +35,8 @@ _CONTROL_DIMS = {
 # RSMs are kept as whole numbers of this step, between -127 and 127.
 RSM_STEP = 1 / 127
 _RSMS = ("rsm_class", "rsm_image")
+_SYMMETRIC = KINDS.index("within, native")  # kept by its lower triangle
+_DIGITS = 11  # binary, of class patterns, which are only drawn
 
 
 def _stacked(parts: list[list[dict[str, torch.Tensor]]], name: str) -> np.ndarray:
@@ -111,7 +113,11 @@ def _packed(results: xr.Dataset) -> xr.Dataset:
     packed = results.copy()
     for name in _RSMS:
         steps = np.rint(np.clip(results[name].values, -1, 1) / RSM_STEP).astype(np.int8)
+        steps[..., _SYMMETRIC, :, :] = np.tril(steps[..., _SYMMETRIC, :, :])
         packed[name] = (results[name].dims, steps, {"scale_factor": RSM_STEP})
+    mantissa, exponent = np.frexp(results.patterns.values)
+    digits = np.rint(np.ldexp(mantissa, _DIGITS))
+    packed["patterns"] = (results.patterns.dims, np.ldexp(digits, exponent - _DIGITS))
     packed["converged"] = results.converged.astype(np.int8)
     return packed
 
@@ -119,7 +125,7 @@ def _packed(results: xr.Dataset) -> xr.Dataset:
 def save_results(results: xr.Dataset, path: Path) -> xr.Dataset:
     """Write results to a netCDF file, whole or not at all, with a checksum over its contents.
 
-    Cells of RSMs are kept in steps of 1/127, all else in full.
+    Cells of RSMs are kept in steps of 1/127, class patterns to a part in 2,000, all else in full.
 
     Returns
     -------
@@ -140,7 +146,10 @@ def load_results(path: str | Path) -> xr.Dataset:
     """
     packed = read_labelled(path, FORMAT, "shared-geometry run")
     for name in _RSMS:
-        packed[name] = (packed[name].dims, packed[name].values * np.float32(RSM_STEP))
+        steps = packed[name].values
+        lower = steps[..., _SYMMETRIC, :, :]
+        steps[..., _SYMMETRIC, :, :] = lower + np.tril(lower, -1).swapaxes(-1, -2)
+        packed[name] = (packed[name].dims, steps * np.float32(RSM_STEP))
     packed["converged"] = packed.converged.astype(bool)
     return packed
 

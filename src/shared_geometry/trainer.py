@@ -57,7 +57,7 @@ def make_optimiser(
         {"params": decayed, "weight_decay": decay},
         {"params": rest, "weight_decay": 0.0},
     ]
-    if not decay:
+    if not decay:  # one group takes half the kernels
         groups = [{"params": decayed + rest}]
     if how.optimiser == "rmsprop":
         return torch.optim.RMSprop(groups, alpha=0.9, eps=how.epsilon, capturable=capturable)
