@@ -3,7 +3,9 @@ import pytest
 import scipy.linalg
 import torch
 
-from shared_geometry.procrustes import polar, polar_by_products
+from shared_geometry import procrustes
+from shared_geometry.polar_iterations import polar_by_inverses, polar_by_products
+from shared_geometry.procrustes import polar
 
 TALL = [(60, 20), (200, 30)]  # their polar factor in float32 is taken from M'M
 
@@ -77,21 +79,67 @@ DEFICIENT = {
 }
 
 
+SQUARE = {name: m for name, m in DEFICIENT.items() if m.shape[0] == m.shape[1]}
+
+
+def completes(factor, m):
+    w = factor(m)
+    torch.testing.assert_close(w.mT @ w, torch.eye(m.shape[-1], dtype=m.dtype), atol=1e-6, rtol=0)
+    assert (w * m).sum() == pytest.approx(torch.linalg.svdvals(m).sum().item(), rel=1e-5)
+    torch.testing.assert_close(factor(m), w, atol=0, rtol=0)
+
+
 @pytest.mark.parametrize("m", DEFICIENT.values(), ids=DEFICIENT.keys())
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_products_alone_complete_a_deficient_matrix_to_a_basis(m, dtype):
-    m = m.to(dtype)
-    w = polar_by_products(m)
-    torch.testing.assert_close(w.mT @ w, torch.eye(m.shape[-1], dtype=dtype), atol=1e-6, rtol=0)
-    assert (w * m).sum() == pytest.approx(torch.linalg.svdvals(m).sum().item(), rel=1e-5)
-    torch.testing.assert_close(polar_by_products(m), w, atol=0, rtol=0)
+    completes(polar_by_products, m.to(dtype))
 
 
-def test_silent_units_of_both_sides_are_matched_with_each_other():
-    w = polar_by_products(DEFICIENT["the same units silent"])
+@pytest.mark.parametrize("m", SQUARE.values(), ids=SQUARE.keys())
+def test_inverses_complete_a_deficient_matrix_to_a_basis(m):
+    completes(polar_by_inverses, m.float())
+
+
+@pytest.mark.parametrize("factor", [polar_by_products, polar_by_inverses])
+def test_silent_units_of_both_sides_are_matched_with_each_other(factor):
+    w = factor(DEFICIENT["the same units silent"].float())
     assert (w[:4, :4].diagonal() > 0.8).all()
-    assert w[:4, 4:].abs().max() < 1e-6
-    assert w[4:, :4].abs().max() < 1e-6
+    assert w[:4, 4:].abs().max() < 1e-5
+    assert w[4:, :4].abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("n", [1, 2, 30, 150])
+@pytest.mark.parametrize("condition", [1, 1e3, 1e5])
+@pytest.mark.parametrize("scale", [1e-12, 1, 1e12])
+def test_inverses_give_the_same_factor_as_exactly_as_the_type_allows(n, condition, scale):
+    m = (scale * matrix(n, n, condition)).float()
+    expected, _ = scipy.linalg.polar(m.double().numpy())
+    found = polar_by_inverses(m)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6 * condition)
+    np.testing.assert_allclose((found.mT @ found).numpy(), np.eye(n), atol=2e-6)
+
+
+@pytest.mark.parametrize("condition", [1e8, 1e12, 1e20, 1e30])
+def test_inverses_lose_nothing_that_float32_holds_to_the_condition(condition):
+    m = matrix(200, 200, condition, dtype=torch.float32)
+    w, m = polar_by_inverses(m).double(), m.double()
+    assert (w.mT @ w - torch.eye(200)).abs().max() < 2e-6
+    assert (w * m).sum() == pytest.approx(torch.linalg.svdvals(m).sum().item(), rel=1e-6)
+
+
+def test_where_inverses_fail_the_decomposition_is_there(monkeypatch):
+    assert polar_by_inverses(torch.full((9, 9), torch.nan)) is None
+    m = matrix(128, 128, 1e3, dtype=torch.float32)
+    usual = polar(m)
+    monkeypatch.setattr(procrustes, "polar_by_inverses", lambda m: None)
+    torch.testing.assert_close(polar(m), usual, atol=1e-4, rtol=0)
+    assert not torch.equal(polar(m), usual)
+
+
+def test_a_batch_by_inverses_is_its_elements_bit_for_bit():
+    m = torch.stack([matrix(130, 130, 10.0**i, seed=i, dtype=torch.float32) for i in range(4)])
+    m = m.unflatten(0, (2, 2))
+    assert torch.equal(polar(m)[1, 0], polar(m[1, 0]))
 
 
 def test_a_batch_by_products_is_its_elements():

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import torch
 
-from shared_geometry.procrustes import orthonormal, polar
+from shared_geometry.polar_iterations import orthonormal
+from shared_geometry.procrustes import polar
 from shared_geometry.srm_products import Products, inner
 
 
