@@ -60,7 +60,7 @@ def test_the_sentence_says_what_the_table_holds():
 
 
 def test_a_fit_that_was_stopped_as_soon_as_it_was_as_good_has_its_row_and_sentence():
-    early = row("ours", 1.0, 0.5, fit=0.90001) | {"tol": 0.003}
+    early = row("ours", 1.0, 0.5, fit=0.90001) | {"options": {"tol": 0.003}}
     timings = {**TIMINGS, "cases": [{**TIMINGS["cases"][0], "as_good": early}]}
     assert "they take 20 to 30 times as long" in summary(timings)
     assert "they take" not in summary(TIMINGS)

@@ -14,6 +14,7 @@ from shared_geometry.srm_products import Grams, Products, Samples, cross_product
 from shared_geometry.srm_solver import solve
 
 _SWEEPS = 3  # that a fit is expected to take, when the cost of its products is weighed
+_LOOSE = 1e-3  # tolerance with which it ends a sweep sooner
 _LEFT = 0.9  # part of the squares that may belong to the means, and be taken off them afterwards
 
 
@@ -66,12 +67,20 @@ def _thin(
 
 
 def _cheapest(
-    x: list[torch.Tensor], mean: list[torch.Tensor], variance: list[torch.Tensor], k: int
+    x: list[torch.Tensor],
+    mean: list[torch.Tensor],
+    variance: list[torch.Tensor],
+    k: int,
+    sweeps: int,
 ) -> Products:
-    """`Grams` where their products, once formed, cost less over the sweeps expected."""
+    """`Grams` where their products, once formed, cost less over so many sweeps.
+
+    S falls out of `Samples`, and has to be multiplied out after `Grams`.
+    """
     n, units, samples = len(x), max(a.shape[-2] for a in x), x[0].shape[-1]
-    from_samples = _SWEEPS * 4 * n * units * samples * k
-    from_grams = n * n * units * units * (samples + _SWEEPS * 2 * k)
+    response = 2 * n * units * samples * k
+    from_samples = sweeps * 2 * response
+    from_grams = n * n * units * units * (samples + sweeps * 2 * k) + response
     if from_samples <= from_grams:
         return Samples(x, mean, variance)
     square = all(a.shape[-2] == k for a in x)
@@ -150,7 +159,8 @@ def fit(
     thin, thin_mean, bases = _thin(x, mean)
     if w is not None:
         w = [b if q is None else q.mT @ b for b, q in zip(w, bases, strict=True)]
-    products = _cheapest(thin, thin_mean, variance, k)
+    expected = min(max_sweeps, _SWEEPS - (tol >= _LOOSE))
+    products = _cheapest(thin, thin_mean, variance, k, expected)
     best, s = None, None
     for order in _orders(n, restarts, seed):
         found = solve(products, k, w=w, order=order, tol=tol, max_sweeps=max_sweeps)

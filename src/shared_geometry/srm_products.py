@@ -79,13 +79,15 @@ class Samples:
         self.parts: list[torch.Tensor | None] = [None] * len(self.x)
         self.total: torch.Tensor | None = None
         self.trial: tuple[torch.Tensor, torch.Tensor] | None = None  # a basis and its P
+        self.unit: torch.Tensor | None = None  # a basis that turns nothing
 
     def project(self, i: int, w: torch.Tensor) -> torch.Tensor:
         """W' X_i, centred: (..., k, n_samples)."""
-        part = w.mT @ self.x[i]
+        turn = torch.clone if w is self.unit else w.mT.matmul
+        part = turn(self.x[i])
         if self.centred[i]:
             return part
-        part -= w.mT @ self.mean[i][..., None]
+        part -= turn(self.mean[i][..., None])
         # The mean was rounded; what is left of it would be multiplied by the means of others.
         return part.sub_(part.mean(-1, keepdim=True))
 
@@ -126,7 +128,8 @@ class Samples:
     def principal(self, i: int, k: int) -> torch.Tensor:
         """Orthonormal basis near the k principal axes of network i, by subspace iteration."""
         if k == self.units[i]:
-            return _unit(self.x[i], k)
+            self.unit = _unit(self.x[i], k)
+            return self.unit
         width = min(k + 8, self.units[i])
         x = self.x[i]
         basis = torch.eye(self.units[i], width, dtype=x.dtype, device=x.device)

@@ -69,7 +69,8 @@ def comparison(timings: Mapping[str, Any]) -> str:
         ]
         rows = [(_who(row), row) for row in case["rows"]]
         if early := case.get("as_good"):
-            rows.insert(1, (f"as good as theirs, `tol={early['tol']:g}`", early))
+            how = ", ".join(f"{name}={value:g}" for name, value in early["options"].items())
+            rows.insert(1, (f"as good as theirs, `{how}`", early))
         lines += [
             f"| {who} | {_seconds(row['seconds'])} | {row['ratio']:.1f} | {row['fit']:.5f} "
             f"| {row['held_out']:.5f} | {row['memory']:.2f} | {row['over_floor']:.1f} |"
@@ -111,8 +112,8 @@ def _as_good(timings: Mapping[str, Any]) -> str:
     if not ratios:
         return ""
     return (
-        "Where ours explains more and is given the loosest tolerance with which it explains as "
-        f"much (“as good as theirs”), they take {min(ratios):.0f} to {max(ratios):.0f} times as "
+        "Where ours explains more and is stopped as soon as it explains as much "
+        f"(“as good as theirs”), they take {min(ratios):.0f} to {max(ratios):.0f} times as "
         "long. "
     )
 
