@@ -13,8 +13,9 @@ from shared_geometry.randomness import torch_generator
 from shared_geometry.srm_products import Grams, Products, Samples, cross_products, inner
 from shared_geometry.srm_solver import solve
 
-_SWEEPS = 3  # that a fit is expected to take, when the cost of its products is weighed
-_LOOSE = 1e-3  # tolerance with which it ends a sweep sooner
+_SWEEPS = 3.0  # that a fit is expected to take, when the cost of its products is weighed
+_SOON = 1.5  # the same with a tolerance of `_LOOSE` or more
+_LOOSE = 1e-3
 _LEFT = 0.9  # part of the squares that may belong to the means, and be taken off them afterwards
 
 
@@ -71,19 +72,19 @@ def _cheapest(
     mean: list[torch.Tensor],
     variance: list[torch.Tensor],
     k: int,
-    sweeps: int,
+    sweeps: float,
 ) -> Products:
     """`Grams` where their products, once formed, cost less over so many sweeps.
 
     S falls out of `Samples`, and has to be multiplied out after `Grams`.
     """
     n, units, samples = len(x), max(a.shape[-2] for a in x), x[0].shape[-1]
+    square = all(a.shape[-2] == k for a in x)
     response = 2 * n * units * samples * k
-    from_samples = sweeps * 2 * response
+    from_samples = (2 * sweeps + square * min(1, sweeps - 1)) * response
     from_grams = n * n * units * units * (samples + sweeps * 2 * k) + response
     if from_samples <= from_grams:
         return Samples(x, mean, variance)
-    square = all(a.shape[-2] == k for a in x)
     return Grams(cross_products(x, mean, diagonal=not square), [a.shape[-2] for a in x], variance)
 
 
@@ -159,7 +160,7 @@ def fit(
     thin, thin_mean, bases = _thin(x, mean)
     if w is not None:
         w = [b if q is None else q.mT @ b for b, q in zip(w, bases, strict=True)]
-    expected = min(max_sweeps, _SWEEPS - (tol >= _LOOSE))
+    expected = min(max_sweeps, _SOON if tol >= _LOOSE else _SWEEPS)
     products = _cheapest(thin, thin_mean, variance, k, expected)
     best, s = None, None
     for order in _orders(n, restarts, seed):

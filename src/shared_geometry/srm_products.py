@@ -71,14 +71,15 @@ class Samples:
         self.x, self.mean, self.variance = x, mean, variance
         self.units = [a.shape[-2] for a in x]
         self.centred = [not bool(mu.any()) for mu in mean]
+        self.own: dict[int, torch.Tensor] = {}
         self.clear()
 
     def clear(self) -> None:
         """Forget the bases."""
         self.w: list[torch.Tensor | None] = [None] * len(self.x)
-        self.parts: list[torch.Tensor | None] = [None] * len(self.x)
         self.total: torch.Tensor | None = None
-        self.trial: tuple[torch.Tensor, torch.Tensor] | None = None  # a basis and its P
+        self.first: torch.Tensor | None = None  # P of a network just placed, if newly
+        self.trial: tuple[torch.Tensor, torch.Tensor] | None = None  # a basis, and how P changes
         self.unit: torch.Tensor | None = None  # a basis that turns nothing
 
     def project(self, i: int, w: torch.Tensor) -> torch.Tensor:
@@ -93,20 +94,19 @@ class Samples:
 
     def place(self, i: int, w: torch.Tensor) -> None:
         """Make ``w`` the basis of network i."""
-        fresh, stale = self._fresh(i, w), self.parts[i]
-        self.trial = None
+        new = self.w[i] is None
+        change = self.project(i, w) if new else self._change(i, w)
+        self.trial, self.first = None, change if new else None
         if self.total is None:
-            self.total = fresh.clone()
+            self.total = change.clone()
         else:
-            self.total += fresh
-        if stale is not None:
-            self.total -= stale
-        self.w[i], self.parts[i] = w, fresh
+            self.total += change
+        self.w[i] = w
 
     def others(self, i: int) -> torch.Tensor:
         """X_i (sum of P_j over the other networks placed)'."""
-        rest = self.total if self.parts[i] is None else self.total - self.parts[i]
-        return self.x[i] @ rest.mT
+        found = self.everything(i)
+        return found if self.w[i] is None else found - self._own(i) @ self.w[i]
 
     def everything(self, i: int) -> torch.Tensor:
         """The same with network i itself in the sum."""
@@ -114,16 +114,24 @@ class Samples:
 
     def power(self, i: int) -> torch.Tensor:
         """Squared norm of P_i."""
-        return inner(self.parts[i], self.parts[i])
+        part = self.project(i, self.w[i]) if self.first is None else self.first
+        return inner(part, part)
 
     def power_of_change(self, i: int, w: torch.Tensor) -> torch.Tensor:
         """Squared norm of what P_i would change by if ``w`` were the basis of network i."""
-        self.trial = w, self._fresh(i, w)
-        change = self.trial[1] - self.parts[i]
-        return inner(change, change)
+        self.trial = w, self._change(i, w)
+        return inner(self.trial[1], self.trial[1])
 
-    def _fresh(self, i: int, w: torch.Tensor) -> torch.Tensor:
-        return self.trial[1] if self.trial and self.trial[0] is w else self.project(i, w)
+    def _change(self, i: int, w: torch.Tensor) -> torch.Tensor:
+        if self.trial and self.trial[0] is w:
+            return self.trial[1]
+        return self.project(i, w - self.w[i])
+
+    def _own(self, i: int) -> torch.Tensor:
+        """X_i X_i', which is formed once; P_i, to be held for every network, is larger."""
+        if i not in self.own:
+            self.own |= {i: cross_products([self.x[i]], [self.mean[i]], diagonal=True)[0, 0]}
+        return self.own[i]
 
     def principal(self, i: int, k: int) -> torch.Tensor:
         """Orthonormal basis near the k principal axes of network i, by subspace iteration."""
