@@ -66,7 +66,7 @@ def convergence(courses: Mapping[str, Sequence[Course]], sweeps: int) -> go.Figu
         best - next(run.explained[0] for run in first if run.name == name)
         for name in ("ours", "BrainIAK SRM")
     )
-    title = f"After one pass: {ours:.0e} of the variance short of the best, BrainIAK {theirs:.0e}"
+    title = f"One pass is {ours:.0e} short of the best, BrainIAK's {theirs:.0e}"
     return style.finish(figure, title, height=480)
 
 
