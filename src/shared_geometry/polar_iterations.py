@@ -79,8 +79,8 @@ def polar_by_inverses(m: torch.Tensor) -> torch.Tensor | None:
     """Orthonormal polar factor of a square matrix by inverses, in float32 on a CPU.
 
     Newton's iteration brings singular values together, Halley's follows when they are within
-    `_CLOSE` of each other, Newton and Schulz's finishes: six to eight steps in all, at little more
-    than half the time of a singular value decomposition.
+    `_CLOSE` of each other, Newton and Schulz's finishes: six to eight steps in all, in half to
+    three quarters of the time of a singular value decomposition.
 
     Parameters
     ----------

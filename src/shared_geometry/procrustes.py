@@ -16,7 +16,7 @@ def polar(m: torch.Tensor) -> torch.Tensor:
     r"""Orthonormal polar factor of ``m``: the W that maximises :math:`\langle W, M \rangle`.
 
     On a GPU by matrix products.  On a CPU by singular value decomposition; but in float32 by what
-    takes half the time there and is the more exact: for a tall matrix the eigenvectors of M'M in
+    takes less time there and is the more exact: for a tall matrix the eigenvectors of M'M in
     float64, for a square one inverses.
 
     Parameters

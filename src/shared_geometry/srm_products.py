@@ -56,6 +56,9 @@ class Products(Protocol):
 class Samples:
     """Products taken from the activity: 4 n m k operations to improve one basis.
 
+    Of the projected activity only the sum over networks is held.  What network i has of it is taken
+    off by X_i X_i', formed when a square basis is first improved (2 n^2 m operations).
+
     Parameters
     ----------
     x : list of Tensor of shape (..., n_units_i, n_samples)
@@ -78,7 +81,7 @@ class Samples:
         """Forget the bases."""
         self.w: list[torch.Tensor | None] = [None] * len(self.x)
         self.total: torch.Tensor | None = None
-        self.first: torch.Tensor | None = None  # P of a network just placed, if newly
+        self.latest: tuple[torch.Tensor, torch.Tensor] | None = None  # a new basis and its P
         self.trial: tuple[torch.Tensor, torch.Tensor] | None = None  # a basis, and how P changes
         self.unit: torch.Tensor | None = None  # a basis that turns nothing
 
@@ -96,7 +99,7 @@ class Samples:
         """Make ``w`` the basis of network i."""
         new = self.w[i] is None
         change = self.project(i, w) if new else self._change(i, w)
-        self.trial, self.first = None, change if new else None
+        self.latest, self.trial = (w, change) if new else None, None
         if self.total is None:
             self.total = change.clone()
         else:
@@ -114,7 +117,8 @@ class Samples:
 
     def power(self, i: int) -> torch.Tensor:
         """Squared norm of P_i."""
-        part = self.project(i, self.w[i]) if self.first is None else self.first
+        known = self.latest is not None and self.latest[0] is self.w[i]
+        part = self.latest[1] if known else self.project(i, self.w[i])
         return inner(part, part)
 
     def power_of_change(self, i: int, w: torch.Tensor) -> torch.Tensor:
