@@ -99,8 +99,16 @@ CUT = """() => [...document.querySelectorAll('.sg-plot .gtitle')].filter(title =
 }).map(title => title.textContent)"""
 
 
+CROSSED = """() => [...document.querySelectorAll('.sg-figure')].filter(figure => {
+    const box = (selector) => [...figure.querySelectorAll(selector)]
+        .map(e => e.getBoundingClientRect()).filter(r => r.width);
+    return box('.modebar-btn').some(b => box('.gtitle').some(
+        t => b.left < t.right && t.left < b.right && b.top < t.bottom && t.top < b.bottom));
+}).map(figure => figure.id)"""
+
+
 def check_widths(visit):
-    """Nothing makes the page scroll sideways, and no figure's title is cut off."""
+    """Nothing scrolls sideways; no figure's title is cut off, or lies under its buttons."""
     for width in WIDTHS:
         visit.page.set_viewport_size({"width": width, "height": 900})
         visit.page.wait_for_timeout(300)
@@ -108,6 +116,7 @@ def check_widths(visit):
         if cut := visit.page.evaluate(CUT):
             visit.page.wait_for_timeout(2000)  # figures that are not in view are drawn anew later
             assert visit.page.evaluate(CUT) == [], cut
+        assert visit.page.evaluate(CROSSED) == []
 
 
 def check_accessible(visit):
