@@ -284,6 +284,10 @@ def broken(data, index, value):
 
 BAD = {
     "NaN": (lambda x: SRM().fit(broken(x, (2, 3, 4), np.nan)), "network 2 holds 1 values"),
+    "infinity, means kept": (
+        lambda x: SRM(center=False).fit(broken(x, (1, 0, 4), -np.inf)),
+        "network 1 holds 1 values that are NaN or infinite, the first at unit 0, sample 4",
+    ),
     "infinity": (lambda x: SRM().fit(broken(x, (1, 3, 4), np.inf)), "at unit 3, sample 4"),
     "opposite infinities": (
         lambda x: SRM().fit(broken(x, (0, 3, [4, 5]), [np.inf, -np.inf])),

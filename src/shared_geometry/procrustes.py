@@ -6,7 +6,7 @@ r"""Orthogonal Procrustes: the orthonormal polar factor of a matrix.
 
 import torch
 
-from shared_geometry.polar_iterations import polar_by_inverses, polar_by_products
+from shared_geometry.polar_iterations import orthonormal, polar_by_inverses, polar_by_products
 
 _RESOLVED = 1e-13  # eigenvalues of M'M in float64 above this part of the largest are exact enough
 _WORTH = 128  # rows from which inverses are quicker than a decomposition
@@ -56,4 +56,4 @@ def _by_svd(m: torch.Tensor) -> torch.Tensor:
         u, _, vt = torch.linalg.svd(m, full_matrices=False)
     except torch.linalg.LinAlgError:  # LAPACK's divide and conquer can fail in float32
         u, _, vt = torch.linalg.svd(m.double(), full_matrices=False)
-    return (u @ vt).to(m)
+    return orthonormal(u @ vt).to(m)

@@ -126,7 +126,18 @@ class SRM(Estimator):
                 raise InputError(f"{name}={value!r}; expected an integer that is {least} or more")
 
     def _networks(self, X: Array | Sequence[Array]) -> list[torch.Tensor]:
-        x = srm_input.networks(X)
+        return self._placed(srm_input.networks(X))
+
+    def _networks_and_means(
+        self, X: Array | Sequence[Array]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Checked activity and what is to be subtracted from it: one pass over the samples."""
+        x = self._placed(srm_input.shaped(X))
+        mean = srm_fit.means(x, self.center)
+        srm_input.finite(x, mean if self.center else None)
+        return x, mean
+
+    def _placed(self, x: list[torch.Tensor]) -> list[torch.Tensor]:
         return x if self.device is None else [activity.to(self.device) for activity in x]
 
     def _centred(self, X: Array | Sequence[Array]) -> list[torch.Tensor]:
@@ -160,9 +171,8 @@ class SRM(Estimator):
             If X or a parameter is not as described; the message says what came.
         """
         self._check_parameters()
-        x = self._networks(X)
+        x, mean = self._networks_and_means(X)
         k = srm_input.components(self.n_components, [len(a) for a in x], x[0].shape[1])
-        mean = srm_fit.means(x, self.center)
         if self.backend == "torch":
             first = None if w is None else srm_input.bases(w, x, k)
             found = srm_fit.fit(x, mean, k, w=first, **self._how())

@@ -30,15 +30,30 @@ def _network(index: int, array: Any) -> torch.Tensor:
     return as_tensor(array).detach()
 
 
-def _finite(index: int, x: torch.Tensor) -> None:
-    # A sum is finite only if every term is; the exact test is made only when the sum is not.
-    if not torch.isfinite(x.sum()) and not torch.isfinite(x).all():
-        bad = (~torch.isfinite(x)).nonzero()
-        unit, sample = bad[0].tolist()
-        raise InputError(
-            f"network {index} holds {len(bad)} values that are NaN or infinite, "
-            f"the first at unit {unit}, sample {sample}; remove or replace them"
-        )
+def finite(x: Sequence[torch.Tensor], sums: Sequence[torch.Tensor] | None = None) -> None:
+    """Refuse activity that holds NaN or infinities.
+
+    Parameters
+    ----------
+    x : sequence of Tensor
+    sums : sequence of Tensor, optional
+        Of each network, sums or means over all of its samples, where they are at hand: they are
+        finite only if every term is, and the values are looked at only where they are not.
+
+    Raises
+    ------
+    InputError
+        Names the network, how many of its values, and where the first is.
+    """
+    for index, a in enumerate(x):
+        total = a.sum() if sums is None else sums[index]
+        if not torch.isfinite(total).all() and not torch.isfinite(a).all():
+            bad = (~torch.isfinite(a)).nonzero()
+            unit, sample = bad[0].tolist()
+            raise InputError(
+                f"network {index} holds {len(bad)} values that are NaN or infinite, "
+                f"the first at unit {unit}, sample {sample}; remove or replace them"
+            )
 
 
 def networks(X: Array | Sequence[Array], *, least: int = 2) -> list[torch.Tensor]:
@@ -58,8 +73,21 @@ def networks(X: Array | Sequence[Array], *, least: int = 2) -> list[torch.Tensor
     Raises
     ------
     InputError
+        As `shaped` and `finite` do.
+    """
+    x = shaped(X, least=least)
+    finite(x)
+    return x
+
+
+def shaped(X: Array | Sequence[Array], *, least: int = 2) -> list[torch.Tensor]:
+    """The same before its values are looked at.
+
+    Raises
+    ------
+    InputError
         If X is not of that form, is empty or has too few networks, mixes types, devices or
-        numbers of samples, or holds integers, NaN or infinities.
+        numbers of samples, or holds integers.
     """
     if not isinstance(X, np.ndarray | torch.Tensor | Sequence) or isinstance(X, str):
         raise InputError(f"X is a {type(X).__name__}; give {_FORM}")
@@ -69,8 +97,6 @@ def networks(X: Array | Sequence[Array], *, least: int = 2) -> list[torch.Tensor
         raise InputError(f"X holds {len(X)} networks; at least {least} are needed")
     tensors = [_network(index, array) for index, array in enumerate(X)]
     _alike(tensors)
-    for index, x in enumerate(tensors):
-        _finite(index, x)
     return tensors
 
 

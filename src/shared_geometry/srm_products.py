@@ -11,6 +11,8 @@ from typing import Protocol
 
 import torch
 
+from shared_geometry.polar_iterations import orthonormal
+
 _BLOCK = 2048  # samples centred and multiplied at a time
 
 Cross = dict[tuple[int, int], torch.Tensor]  # X_i X_j' by (i, j), i >= j
@@ -108,8 +110,11 @@ class Samples:
 
     def others(self, i: int) -> torch.Tensor:
         """X_i (sum of P_j over the other networks placed)'."""
-        found = self.everything(i)
-        return found if self.w[i] is None else found - self._own(i) @ self.w[i]
+        if self.w[i] is None:
+            return self.everything(i)
+        if self.w[i] is self.unit:
+            return self.x[i] @ (self.total - self.project(i, self.unit)).mT
+        return self.everything(i) - self._own(i) @ self.w[i]
 
     def everything(self, i: int) -> torch.Tensor:
         """The same with network i itself in the sum."""
@@ -149,7 +154,7 @@ class Samples:
         for _ in range(3):
             basis = torch.linalg.qr(x @ self.project(i, basis).mT)[0]
         part = self.project(i, basis)
-        return basis @ torch.linalg.eigh(part @ part.mT)[1][..., -k:].flip(-1)
+        return orthonormal(basis @ torch.linalg.eigh(part @ part.mT)[1][..., -k:].flip(-1))
 
     def sum(self) -> torch.Tensor:
         """Sum of the P_i."""
@@ -205,7 +210,7 @@ class Grams:
         """Orthonormal basis of the k principal axes of network i."""
         if k == self.units[i]:
             return _unit(next(iter(self.cross.values())), k)
-        return torch.linalg.eigh(self.cross[i, i])[1][..., -k:].flip(-1)
+        return orthonormal(torch.linalg.eigh(self.cross[i, i])[1][..., -k:].flip(-1))
 
     def sum(self) -> None:
         """Not at hand: no sample is seen here."""

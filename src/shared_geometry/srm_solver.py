@@ -67,8 +67,9 @@ def start(products: Products, k: int, order: Sequence[int]) -> torch.Tensor:
 
 
 def resume(products: Products, w: list[torch.Tensor]) -> torch.Tensor:
-    """Place given bases; f."""
+    """Place given bases, which are orthonormal but for rounding; f."""
     products.clear()
+    w = [orthonormal(basis) for basis in w]
     f = _add(products, 0, w[0], None)
     for i, basis in enumerate(w[1:], start=1):
         f = f + _add(products, i, basis, products.others(i))
@@ -153,4 +154,4 @@ def solve(
             if not active.any():
                 break
         history.append(f)
-    return Solution([orthonormal(basis) for basis in products.w], history, sweeps, ~active.cpu())
+    return Solution(list(products.w), history, sweeps, ~active.cpu())
