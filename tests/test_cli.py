@@ -29,7 +29,9 @@ def ran(tmp_path_factory):
 def test_a_run_says_its_needs_its_summary_and_where_the_results_are(ran):
     done, folder = ran
     assert done.returncode == 0, done.stderr
-    assert "disk" in done.stderr
+    n = Config.from_preset("smoke").networks
+    assert f"{n} networks; " in done.stderr
+    assert "GB of disk" in done.stderr
     assert "variance explained" in done.stdout
     assert "kept/digits.nc" in done.stdout
     results = load_results(folder / "kept" / "digits.nc")
@@ -43,6 +45,9 @@ def test_a_damaged_file_is_named_in_a_line_and_made_again(ran):
     path.write_bytes(whole[:-1])
     again = command("run", "--preset", "smoke", "--set", "max_units=32", cwd=folder)
     assert again.returncode == 0, again.stderr
+    n = Config.from_preset("smoke").networks
+    said = f"{n} networks, {n} of them trained before; 0.00 million images to train on"
+    assert said in again.stderr
     (line,) = (line for line in again.stderr.splitlines() if "set aside" in line)
     assert line.startswith("warning: results.nc")
     kept, made = load_results(folder / "kept" / "digits.nc"), load_results(path)

@@ -128,7 +128,7 @@ def run(
     config = Config.from_preset(**(options | _fields(fields or [])))
     if save is not None:
         writable_folder(save.parent)
-    errors.print(needs(config, root))
+    errors.print(needs(config, root, output))
     free = shutil.disk_usage(writable_folder(output)).free
     errors.print(f"{free / 1e9:.2f} GB are free in {output}")
     bars = Bars()

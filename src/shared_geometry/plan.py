@@ -7,6 +7,7 @@ import torch
 
 from shared_geometry.activations import layer_sizes
 from shared_geometry.architectures import recorded_layers
+from shared_geometry.checkpoints import history_path
 from shared_geometry.config import Config
 from shared_geometry.costs import analysis_memory
 from shared_geometry.datasets import Dataset, load_dataset, split_alignment
@@ -100,22 +101,25 @@ def _recorded_units(it: Plan) -> list[int]:
     return [min(size, it.config.max_units) for size in it.sizes.values()]
 
 
-def needs(config: Config, root: str | Path | None = None) -> str:
-    """What a run will take on disk and in memory, in a sentence.
+def needs(config: Config, root: str | Path | None = None, output: str | Path = "runs") -> str:
+    """What a run has still to take on disk and in memory, in a sentence.
 
     Raises
     ------
     InputError, DataError
         As `run` does.
     """
-    it = plan(config, root)
-    cost = training_cost(it.data, config.architecture, it.recipe, config.networks, stem=config.stem)
+    it = plan(config, root, output)
+    n = config.networks
+    trained = sum(history_path(it.networks, i).exists() for i in range(n))
+    cost = training_cost(it.data, config.architecture, it.recipe, n - trained, stem=config.stem)
     units, images = _recorded_units(it), len(it.data.test)
-    activity = 4 * config.networks * images * sum(units)
+    activity = 4 * n * images * sum(units)
     held_out = round((1 - config.alignment_fraction) * images)
-    memory = analysis_memory(config.networks, max(units), images, held_out)
+    memory = analysis_memory(n, max(units), images, held_out)
+    there = f", {trained} of them trained before" if trained else ""
     return (
-        f"{config.networks} networks, {cost.images / 1e6:.2f} million images to train on; "
+        f"{n} networks{there}; {cost.images / 1e6:.2f} million images to train on; "
         f"needs about {(cost.disk + activity) / 1e9:.2f} GB of disk and "
         f"{max(cost.memory, memory) / 1e9:.2f} GB of memory"
     )
