@@ -54,19 +54,20 @@ def polar_by_products(m: torch.Tensor) -> torch.Tensor:
         Directions in which M is 0 to `_SMALLEST` of its norm are completed, towards the unit matrix
         where they are the same on both sides, in the same way every time.
     """
-    x = m.double()
+    x = m.double().reshape(-1, *m.shape[-2:])
     x = x / _upper_bound(x)
     x = (x + _SMALLEST * _completion(*m.shape[-2:], m.device)) / (1 + 2 * _SMALLEST)
     unit = torch.eye(m.shape[-1], dtype=x.dtype, device=x.device)
     low = _SMALLEST
     for _ in range(_MOST_STEPS):
-        gram = x.mT @ x
+        gram = torch.bmm(x.mT, x)
         if low > _LIFTED and (gram - unit).abs().amax() < _NEAR:
             break
         scale = (3 / (1 + low + low * low)) ** 0.5
-        x = x @ (1.5 * scale * unit - 0.5 * scale**3 * gram)
+        # In one call: of small matrices, the calls are what takes the time.
+        x = torch.baddbmm(x, x, gram, beta=1.5 * scale, alpha=-0.5 * scale**3)
         low = min(1.0, 0.5 * scale * low * (3 - (scale * low) ** 2))
-    return orthonormal(x).to(m)
+    return orthonormal(x).reshape(m.shape).to(m)
 
 
 @lru_cache(maxsize=4)
