@@ -141,7 +141,7 @@ def solve(
     active = torch.ones_like(f, dtype=torch.bool)
     sweeps = torch.full(f.shape, len(history))
     recent: deque[torch.Tensor] = deque(maxlen=math.ceil(n / 2))
-    visits, enough = 0, 2 if w is None else n
+    visits, enough, least = 0, 2 if w is None else n, tol * sum(products.variance)
     while len(history) < max_sweeps and active.any():
         sweeps += active.cpu()
         for i in order:
@@ -150,7 +150,7 @@ def solve(
             recent.append(gain)
             visits += 1
             if visits >= enough:
-                active = active & (sum(recent) / len(recent) > tol * sum(products.variance))
+                active = active & (sum(recent) / len(recent) > least)
             if not active.any():
                 break
         history.append(f)
