@@ -181,7 +181,7 @@ def test_the_summary_counts_every_row_once(results):
     assert text.startswith(f"Of {n} entries")
     assert "3 hold, 7 are not tested at the paper's length" in text
     assert f"{n - 10} have not been run yet" in text
-    assert text.endswith("6 hold, 1 hold in part.")
+    assert text.endswith("6 hold, 1 holds in part.")
 
 
 def test_only_pages_of_the_book_are_linked(results):

@@ -34,12 +34,12 @@ from shared_geometry.wording import NAMES
 
 NOT_TESTED = "not tested at the paper's length"
 NOT_RUN = "not run yet"
-VERDICTS = {  # of several
-    HOLDS: "hold",
-    IN_PART: "hold in part",
-    FAILS: "do not hold",
-    NOT_TESTED: "are not tested at the paper's length",
-    NOT_RUN: "have not been run yet",
+VERDICTS = {  # of one, of several
+    HOLDS: ("holds", "hold"),
+    IN_PART: ("holds in part", "hold in part"),
+    FAILS: ("does not hold", "do not hold"),
+    NOT_TESTED: (f"is {NOT_TESTED}", f"are {NOT_TESTED}"),
+    NOT_RUN: ("has not been run yet", "have not been run yet"),
 }
 
 
@@ -246,4 +246,6 @@ def summary(rows: Sequence[Row]) -> str:
 
 def _counts(entries: Sequence[Row] | Sequence[Found], what: str) -> str:
     found = Counter(getattr(entry, what) for entry in entries)
-    return ", ".join(f"{found[v]} {text}" for v, text in VERDICTS.items() if found[v])
+    return ", ".join(
+        f"{found[v]} {texts[found[v] > 1]}" for v, texts in VERDICTS.items() if found[v]
+    )
