@@ -52,3 +52,51 @@ def test_products_are_their_definitions_after_any_changes(kind, k):
         torch.testing.assert_close(total, sum(parts))
     else:
         assert total is None
+
+
+def decaying(seed, units, samples, rank, dtype=torch.float64, batch=()):
+    g = torch.Generator().manual_seed(seed)
+    spectrum = torch.arange(1, rank + 1, dtype=torch.float64) ** -0.75
+    turned = torch.randn(*batch, units, rank, generator=g, dtype=torch.float64) * spectrum
+    x = turned @ torch.randn(*batch, rank, samples, generator=g, dtype=torch.float64)
+    return (x + 2).to(dtype)
+
+
+def captured(x, k):
+    """Part of the variance of k axes that `principal` finds, over what the best k have of it."""
+    mean = x.mean(-1)
+    w = Samples([x], [mean], [x.square().sum()]).principal(0, k).double()
+    unit = torch.eye(k, dtype=torch.float64).expand(*x.shape[:-2], k, k)
+    torch.testing.assert_close(w.mT @ w, unit, atol=1e-6, rtol=0)
+    centred = x.double() - mean.double()[..., None]
+    best = torch.linalg.svdvals(centred)[..., :k].square().sum(-1)
+    return (w.mT @ centred).square().sum((-2, -1)) / best
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("k", [1, 5, 25, 60, 150])  # narrow, and wide enough for X X' itself
+def test_the_first_basis_holds_what_the_principal_axes_hold(k, dtype):
+    part = captured(decaying(k, 200, 400, 200, dtype), k)
+    assert 0.98 < part <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_first_basis_is_exact_where_the_rank_allows_it(dtype):
+    x = decaying(3, 200, 400, 8, dtype)
+    for k in (8, 12):  # 12: four axes have nothing to hold
+        torch.testing.assert_close(
+            captured(x, k), torch.tensor(1.0, dtype=torch.float64), atol=1e-5, rtol=0
+        )
+
+
+def test_silent_units_do_not_hide_the_principal_axes():
+    x = decaying(4, 300, 400, 60)
+    x[:150] = 2
+    assert captured(x, 10) > 0.98
+    assert captured(torch.flip(x, (0,)), 10) > 0.98
+
+
+def test_the_first_bases_of_a_batch_are_those_of_its_elements():
+    x = decaying(5, 120, 200, 60, batch=(3,))
+    together = captured(x, 6)
+    torch.testing.assert_close(together, torch.stack([captured(a, 6) for a in x]))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from shared_geometry.randomness import torch_generator
-from shared_geometry.srm_products import Grams, Products, Samples, cross_products, inner
+from shared_geometry.srm_products import Grams, Products, Samples, cross_products, power
 from shared_geometry.srm_solver import solve
 
 _SWEEPS = 3.0  # that a fit is expected to take, when the cost of its products is weighed
@@ -46,12 +46,12 @@ def means(x: Sequence[torch.Tensor], centre: bool) -> list[torch.Tensor]:
 
 def _variance(x: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """Sum of squares of centred activity, without a copy of it."""
-    squares = torch.linalg.vector_norm(x, dim=-1).double().square().sum(-1)
+    squares = power(x)
     offset = x.shape[-1] * mean.double().square().sum(-1)
     if (offset <= _LEFT * squares).all():
         return squares - offset
     rows = (x[..., i : i + 64, :] - mean[..., i : i + 64, None] for i in range(0, x.shape[-2], 64))
-    return torch.stack([inner(part, part) for part in rows]).sum(0)
+    return torch.stack([power(part) for part in rows]).sum(0)
 
 
 def _thin(
@@ -171,7 +171,7 @@ def fit(
     wide = [b if q is None else q @ b for b, q in zip(best.w, bases, strict=True)]
     s = shared_response(x, mean, wide) if s is None else s
     total = sum(variance)
-    objective = _objective(best.history, total, total - n * inner(s, s), n)
+    objective = _objective(best.history, total, total - n * power(s), n)
     return Fit(wide, s, objective, best.sweeps, best.converged)
 
 

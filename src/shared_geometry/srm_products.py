@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 
 from shared_geometry.polar_iterations import orthonormal
+from shared_geometry.procrustes import polar
 
 _BLOCK = 2048  # samples centred and multiplied at a time
 
@@ -21,6 +22,11 @@ Cross = dict[tuple[int, int], torch.Tensor]  # X_i X_j' by (i, j), i >= j
 def inner(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Inner product of matrices (..., n, m): rows in their own type, then float64."""
     return (a * b).sum(-1).double().sum(-1)
+
+
+def power(a: torch.Tensor) -> torch.Tensor:
+    """Squared norm of matrices (..., n, m), as `inner` of one with itself: (...) float64."""
+    return torch.linalg.vector_norm(a, dim=-1).double().square().sum(-1)
 
 
 class Products(Protocol):
@@ -123,13 +129,12 @@ class Samples:
     def power(self, i: int) -> torch.Tensor:
         """Squared norm of P_i."""
         known = self.latest is not None and self.latest[0] is self.w[i]
-        part = self.latest[1] if known else self.project(i, self.w[i])
-        return inner(part, part)
+        return power(self.latest[1] if known else self.project(i, self.w[i]))
 
     def power_of_change(self, i: int, w: torch.Tensor) -> torch.Tensor:
         """Squared norm of what P_i would change by if ``w`` were the basis of network i."""
         self.trial = w, self._change(i, w)
-        return inner(self.trial[1], self.trial[1])
+        return power(self.trial[1])
 
     def _change(self, i: int, w: torch.Tensor) -> torch.Tensor:
         if self.trial and self.trial[0] is w:
@@ -143,18 +148,27 @@ class Samples:
         return self.own[i]
 
     def principal(self, i: int, k: int) -> torch.Tensor:
-        """Orthonormal basis near the k principal axes of network i, by subspace iteration."""
-        if k == self.units[i]:
+        """Orthonormal basis near the k principal axes of network i.
+
+        From some units, twice as many as k, by Nyström's approximation of X_i X_i' (Tropp et al.
+        2017) on the span of their products with all: three products that are 2 k wide.
+        """
+        n, width = self.units[i], max(2 * k, k + 8)
+        if k == n:
             self.unit = _unit(self.x[i], k)
             return self.unit
-        width = min(k + 8, self.units[i])
-        x = self.x[i]
-        basis = torch.eye(self.units[i], width, dtype=x.dtype, device=x.device)
-        basis = basis.expand(*x.shape[:-2], -1, -1)
-        for _ in range(3):
-            basis = torch.linalg.qr(x @ self.project(i, basis).mT)[0]
+        if 2 * width > n:
+            return _top_axes(self._own(i), k)
+        x, mu = self.x[i], self.mean[i]
+        rows = slice(0, width * (n // width), n // width)
+        basis = torch.linalg.qr(x @ (x[..., rows, :] - mu[..., rows, None]).mT)[0]
         part = self.project(i, basis)
-        return orthonormal(basis @ torch.linalg.eigh(part @ part.mT)[1][..., -k:].flip(-1))
+        values, vectors = torch.linalg.eigh((part @ part.mT).double())
+        exact = values > torch.finfo(x.dtype).eps * values[..., -1:]
+        scale = torch.where(exact, values, torch.inf).rsqrt()
+        root = (x @ part.mT).double() @ (vectors * scale[..., None, :])
+        largest = torch.linalg.eigh(root.mT @ root)[1][..., -k:].flip(-1)
+        return polar((root @ largest).to(x))
 
     def sum(self) -> torch.Tensor:
         """Sum of the P_i."""
@@ -210,13 +224,17 @@ class Grams:
         """Orthonormal basis of the k principal axes of network i."""
         if k == self.units[i]:
             return _unit(next(iter(self.cross.values())), k)
-        return orthonormal(torch.linalg.eigh(self.cross[i, i])[1][..., -k:].flip(-1))
+        return _top_axes(self.cross[i, i], k)
 
     def sum(self) -> None:
         """Not at hand: no sample is seen here."""
 
     def _between(self, i: int, j: int) -> torch.Tensor:
         return self.cross[i, j] if i > j else self.cross[j, i].mT
+
+
+def _top_axes(gram: torch.Tensor, k: int) -> torch.Tensor:
+    return orthonormal(torch.linalg.eigh(gram)[1][..., -k:].flip(-1))
 
 
 def _unit(x: torch.Tensor, k: int) -> torch.Tensor:
