@@ -253,10 +253,12 @@ class SRM(Estimator):
         models = [type(self)(**self.get_params()) for _ in populations]
         if self.backend != "torch" or self.n_init != 1:
             return [model.fit(X) for model, X in zip(models, populations, strict=True)]
-        checked = [self._networks(X) for X in populations]
-        for batch in _batches(checked):
-            x = [torch.stack(same) for same in zip(*(checked[b] for b in batch), strict=True)]
-            mean = srm_fit.means(x, self.center)
+        checked = [self._networks_and_means(X) for X in populations]
+        for batch in _batches([x for x, _ in checked]):
+            x, mean = (
+                [torch.stack(same) for same in zip(*parts, strict=True)]
+                for parts in zip(*(checked[b] for b in batch), strict=True)
+            )
             k = srm_input.components(self.n_components, [a.shape[-2] for a in x], x[0].shape[-1])
             found = srm_fit.fit(x, mean, k, **self._how())
             for place, b in enumerate(batch):

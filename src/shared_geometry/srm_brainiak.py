@@ -3,7 +3,7 @@
 import torch
 
 from shared_geometry.srm_fit import Fit, shared_response
-from shared_geometry.srm_products import inner
+from shared_geometry.srm_products import power
 
 _SMALL = 256  # units up to which threads wait for each other longer than they work
 
@@ -46,6 +46,6 @@ def fit(
         model.fit([activity.double().cpu().numpy() for activity in centred])
     w = [torch.from_numpy(basis).to(x[0]) for basis in model.w_]
     s = shared_response(x, mean, w)
-    variance = sum(inner(activity, activity) for activity in centred)
-    objective = (variance - len(x) * inner(s, s)).clamp(min=0)[None]
+    variance = sum(power(activity) for activity in centred)
+    objective = (variance - len(x) * power(s)).clamp(min=0)[None]
     return Fit(w, s, objective, torch.tensor(1), torch.tensor(False))
