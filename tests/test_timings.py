@@ -82,11 +82,13 @@ def test_chapters_and_training_are_put_into_tables():
     text = chapters_table({"chapters": [row], "limit": 2.0, "cores": 1, **where})
     assert "| methods | 12 | 0.71 |" in text
     assert "one core of a machine, with at most 2 GB allowed, commit abcdef012345." in text
-    speeds = {"ours": 4321, "plain, 0 workers": 1000, "plain, 2 workers": 900}
-    found = {"convnet": {"images_per_second": speeds, "peer": "plain, 0 workers", "ratio": 4.321}}
+    speeds = {"ours, bfloat16": 4321, "ours, float32": 2345, "plain, 0 workers": 1000}
+    ratio = {"bfloat16": 4.321, "float32": 2.345}
+    found = {"convnet": {"images_per_second": speeds, "peer": "plain, 0 workers", "ratio": ratio}}
     settings = {"networks": 2, "images": 5120}
     text = training_table({"results": found, "settings": settings, **where})
-    assert "| ConvNet | 4,321 | 1,000 | 4.32 |" in text
+    assert "| ConvNet | bfloat16 | 4,321 | 1,000 | 4.32 |" in text
+    assert "| ConvNet | float32 | 2,345 | 1,000 | 2.35 |" in text
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,21 @@ def test_the_paper_s_rmsprop_is_keras_s():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
 
 
+def test_rmsprop_in_one_pass_is_torch_s_own():
+    generator = torch_generator(0, "rmsprop")
+    ours = torch.nn.Parameter(torch.randn(3, 5, generator=generator))
+    theirs = torch.nn.Parameter(ours.detach().clone())
+    fused = trainer.RMSprop([ours], eps=1e-7, fused=True, capturable=False)
+    plain = torch.optim.RMSprop([theirs], alpha=0.9, eps=1e-7)
+    for step in range(50):
+        gradient = torch.randn(3, 5, generator=generator) * 10.0 ** (-step % 5 - 4)
+        for weights, optimiser in ((ours, fused), (theirs, plain)):
+            weights.grad = gradient.clone()
+            optimiser.param_groups[0]["lr"] = 1e-2 / (1 + step)
+            optimiser.step()
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+
+
 def test_weight_decay_of_the_paper_is_the_gradient_of_keras_s_penalty_on_kernels_alone():
     def build():
         torch.manual_seed(0)

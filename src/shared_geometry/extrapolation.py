@@ -86,7 +86,7 @@ def need(scenario: Scenario, scale: Mapping[str, Any], training: Mapping[str, An
         / 1e9,
         hours,
         {
-            name: images / found["images_per_second"]["ours"] / 3600
+            name: images / found["images_per_second"][f"ours, {found['precision']}"] / 3600
             for name, found in training["results"].items()
         },
     )

@@ -103,18 +103,19 @@ class Conv(nn.Conv2d):
         pair = self.pair and not x.is_cuda  # a GPU gathers weights slower than it convolves
         if not (self.covers or pair):
             return super().forward(x)
-        weight = self.weight.permute(2, 3, 1, 0)  # (kernel, kernel, before, after)
-        if pair:
-            weight = weight.flatten(0, 1)[_pair_taps(weight.device)].permute(0, 2, 1, 3)
         rows = x.permute(0, 2, 3, 1).flatten(1)  # (n, h * w * before)
-        y = rows @ weight.reshape(rows.shape[1], -1)
-        return y.unflatten(1, (self.after_side, self.after_side, -1)).permute(0, 3, 1, 2)
+        weight = self.weight.permute(0, 2, 3, 1)  # (after, kernel, kernel, before), as it lies
+        if self.covers:
+            return functional.linear(rows, weight.flatten(1))[..., None, None]
+        weight = weight.flatten(1, 2).index_select(1, _pair_taps(weight.device))
+        y = functional.linear(rows, weight.view(4 * self.out_channels, -1))
+        return y.view(-1, self.out_channels, 2, 2)
 
 
 def _pair_taps(device: torch.device) -> Tensor:
-    """Tap of a padded 3 x 3 kernel through which pixel p of a 2 x 2 map reaches pixel q: (4, 4)."""
+    """Tap of a padded 3 x 3 kernel from pixel p of a 2 x 2 map to pixel q, at 4 q + p."""
     y, x = torch.arange(4, device=device) // 2, torch.arange(4, device=device) % 2
-    return 3 * (y[:, None] - y + 1) + x[:, None] - x + 1
+    return (3 * (y - y[:, None] + 1) + x - x[:, None] + 1).flatten()
 
 
 def attach_generator(network: nn.Module, generator: torch.Generator) -> None:
