@@ -117,7 +117,16 @@ def needs_table(
     ]
     heads = " | ".join(scenario.name for scenario in scenarios)
     lines = [f"| | {heads} |", "|:--|" + "--:|" * len(scenarios)]
-    return "\n".join([*lines, *(f"| {name} | {' | '.join(row)} |" for name, row in rows.items())])
+    lines += [f"| {name} | {' | '.join(row)} |" for name, row in rows.items()]
+    precisions = dict.fromkeys(found["precision"] for found in training["results"].values())
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Analysis was measured on {scale['hardware']}, training in {' and '.join(precisions)} "
+            f"on {training['hardware']}.",
+        ]
+    )
 
 
 def memory_sentence(scale: Mapping[str, Any]) -> str:
