@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from shared_geometry import trainer
+from shared_geometry import optimisers, trainer
 from shared_geometry.architectures import build_network
 from shared_geometry.checkpoints import history_path, load_history, state_path
 from shared_geometry.datasets import Dataset, Images, load_dataset
@@ -256,7 +256,7 @@ def _keras_rmsprop(weights, gradients, rate):
 
 def test_the_paper_s_rmsprop_is_keras_s():
     network = build_network("convnet", in_channels=1, image_size=16, n_classes=10)
-    optimiser = trainer.make_optimiser(network, recipe("paper", "convnet"))
+    optimiser = optimisers.make_optimiser(network, recipe("paper", "convnet"))
     start = network.logits.weight.detach().double().numpy().copy()
     gradients = [np.random.default_rng(i).normal(size=start.shape) * 1e-3 for i in range(5)]
     for gradient in gradients:
@@ -273,7 +273,7 @@ def test_rmsprop_in_one_pass_is_torch_s_own():
     generator = torch_generator(0, "rmsprop")
     ours = torch.nn.Parameter(torch.randn(3, 5, generator=generator))
     theirs = torch.nn.Parameter(ours.detach().clone())
-    fused = trainer.RMSprop([ours], eps=1e-7, fused=True, capturable=False)
+    fused = optimisers.RMSprop([ours], eps=1e-7, fused=True, capturable=False)
     plain = torch.optim.RMSprop([theirs], alpha=0.9, eps=1e-7)
     for step in range(50):
         gradient = torch.randn(3, 5, generator=generator) * 10.0 ** (-step % 5 - 4)
@@ -293,7 +293,7 @@ def test_weight_decay_of_the_paper_is_the_gradient_of_keras_s_penalty_on_kernels
     images = torch.randn(6, 1, 16, 16, dtype=torch.float64, generator=torch_generator(0, "images"))
     labels = torch.arange(6)
     ours, theirs = build(), build()
-    optimiser = trainer.make_optimiser(ours, how)
+    optimiser = optimisers.make_optimiser(ours, how)
     functional.cross_entropy(ours(images), labels).backward()
     optimiser.param_groups[0]["lr"] = optimiser.param_groups[1]["lr"] = 1e-3
     optimiser.step()

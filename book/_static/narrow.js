@@ -4,7 +4,7 @@
   "use strict";
 
   const GAP = 70; // pixels between stacked plots
-  const LINE = 40; // characters that fit into a title's line
+  const LINE = 37; // characters that fit into a title's line
 
   const domain = (axis) => (axis && axis.domain) || [0, 1];
   const same = (a, b) => Math.abs(a[0] - b[0]) < 0.01 && Math.abs(a[1] - b[1]) < 0.01;

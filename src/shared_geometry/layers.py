@@ -113,7 +113,7 @@ class Conv(nn.Conv2d):
 
 
 def _pair_taps(device: torch.device) -> Tensor:
-    """Tap of a padded 3 x 3 kernel from pixel p of a 2 x 2 map to pixel q, at 4 q + p."""
+    """Tap of a padded 3 x 3 kernel from pixel p of a 2 x 2 map to pixel q, at 4 q + p: (16,)."""
     y, x = torch.arange(4, device=device) // 2, torch.arange(4, device=device) % 2
     return (3 * (y - y[:, None] + 1) + x - x[:, None] + 1).flatten()
 

@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 _SIDE_BY_SIDE = 16  # networks on a GPU; it is full with fewer
-_FORMAT = 1  # to be raised when the same arguments come to train another network
+_FORMAT = 2  # to be raised when the same arguments come to train another network
 
 
 def _silent(network: int, epoch: int, epochs: int, accuracy: float) -> None:

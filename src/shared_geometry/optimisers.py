@@ -1,0 +1,64 @@
+"""What turns gradients into steps: the optimiser of a recipe, and which weights decay."""
+
+import torch
+from torch import Tensor, nn
+
+from shared_geometry.recipes import Recipe
+
+
+def kernels(network: nn.Module, kinds: tuple[type, ...]) -> list[Tensor]:
+    """Weights of the modules of some kinds, without their biases."""
+    return [m.weight for m in network.modules() if isinstance(m, kinds)]
+
+
+class RMSprop(torch.optim.Adam):
+    """RMSprop that keeps 0.9 of its mean square, in one pass over the weights.
+
+    torch has no fused kernel for it, but it is Adam without momentum whose correction for a young
+    mean has worn off: such an Adam begins at a step so late that the correction is exactly 1.
+
+    Parameters
+    ----------
+    params, eps, fused, capturable
+        As in `torch.optim.Adam`.  ``eps`` is added to the root of the mean square, as in Keras.
+    """
+
+    _LATE = 10_000.0  # 0.9 to this power is 0 in double precision
+
+    def __init__(self, params: list, *, eps: float, fused: bool, capturable: bool) -> None:
+        betas = (0.0, 0.9)
+        super().__init__(params, betas=betas, eps=eps, fused=fused, capturable=capturable)
+        for parameter in (p for group in self.param_groups for p in group["params"]):
+            step = torch.full((), self._LATE, dtype=torch.float32, device=parameter.device)
+            self.state[parameter] = {
+                "step": step,
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+
+
+def make_optimiser(
+    network: nn.Module, how: Recipe, *, capturable: bool = False
+) -> torch.optim.Optimizer:
+    """The recipe's optimiser over all parameters; its learning rate is set at every step.
+
+    Parameters
+    ----------
+    network : nn.Module
+    how : Recipe
+    capturable : bool
+        Keep all of its state on the GPU, so that its steps can be recorded (see `capture`).
+    """
+    decayed = kernels(network, (nn.Conv2d,) if how.l2 else (nn.Conv2d, nn.Linear))
+    ids = {id(weight) for weight in decayed}
+    rest = [weight for weight in network.parameters() if id(weight) not in ids]
+    # torch adds weight_decay * w to the gradient, and the gradient of l2 * ||w||^2 is 2 l2 w.
+    decay = 2 * how.l2 or how.weight_decay
+    groups = [
+        {"params": decayed, "weight_decay": decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    if not decay:  # one group takes half the kernels
+        groups = [{"params": decayed + rest}]
+    kinds = {"rmsprop": RMSprop, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    return kinds[how.optimiser](groups, eps=how.epsilon, fused=True, capturable=capturable)
