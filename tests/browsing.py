@@ -107,16 +107,25 @@ CROSSED = """() => [...document.querySelectorAll('.sg-figure')].filter(figure =>
 }).map(figure => figure.id)"""
 
 
+OVERLAID = """() => [...document.querySelectorAll('.sg-plot')].flatMap(plot => {
+    const boxes = [...plot.querySelectorAll('.infolayer .annotation-text')]
+        .map(e => [e.textContent, e.getBoundingClientRect()]).filter(([, r]) => r.width);
+    return boxes.flatMap(([text, b], i) => boxes.slice(0, i).filter(([, t]) =>
+        b.left + 1 < t.right && t.left + 1 < b.right && b.top + 1 < t.bottom && t.top + 1 < b.bottom
+    ).map(([other]) => [other, text]));
+})"""
+
+
 def check_widths(visit):
-    """Nothing scrolls sideways; no figure's title is cut off, or lies under its buttons."""
+    """Nothing scrolls sideways; titles are whole and free of buttons; no words on others."""
     for width in WIDTHS:
         visit.page.set_viewport_size({"width": width, "height": 900})
         visit.page.wait_for_timeout(300)
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
-        if cut := visit.page.evaluate(CUT):
+        if any(visit.page.evaluate(fault) for fault in (CUT, CROSSED, OVERLAID)):
             visit.page.wait_for_timeout(2000)  # figures that are not in view are drawn anew later
-            assert visit.page.evaluate(CUT) == [], cut
-        assert visit.page.evaluate(CROSSED) == []
+        for fault in (CUT, CROSSED, OVERLAID):
+            assert visit.page.evaluate(fault) == []
 
 
 def check_accessible(visit):

@@ -18,7 +18,7 @@ MOST_CLASSES = 30  # of more than these, as many evenly spaced ones are shown
 _AND = " | "  # between the labels of two controls, as figures.js joins them
 HEADINGS = {  # of the three RSMs of Figure 1B, by `analysis.KINDS`
     "within, native": "within networks",
-    "between, native": "between, as they are",
+    "between, native": "between, raw",
     "between, shared": "between, aligned",
 }
 
