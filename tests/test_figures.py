@@ -128,6 +128,13 @@ def test_long_titles_are_broken_into_lines_that_fit():
     assert max(map(len, lines)) <= 40
 
 
+@pytest.mark.parametrize("width", range(100, 300, 7))
+def test_a_number_stays_with_its_sign_where_a_title_is_broken(width):
+    lines = style.wrapped("Networks agree with r = 0.77, others explain 66 % of it", width, 7)
+    assert "r = 0.77" in lines
+    assert "66 %" in lines
+
+
 def test_panels_show_their_matrices_in_true_units(matrices):
     figure = figures.rsm_panels(matrices, title="a finding", labels=list("aabbcc"))
     for trace, matrix in zip(figure.data, matrices.values(), strict=True):

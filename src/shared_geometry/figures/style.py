@@ -105,8 +105,9 @@ def class_colours(n: int) -> list[str]:
 
 
 def wrapped(text: str, width: float, letter: float) -> str:
-    """``text`` with line breaks that keep it within ``width`` pixels."""
-    return "<br>".join(textwrap.wrap(text, max(10, int(width / letter))))
+    """``text`` broken into lines of at most ``width`` pixels, but not beside ``=`` or ``%``."""
+    held = text.replace(" = ", "\0=\0").replace(" %", "\0%")
+    return "<br>".join(textwrap.wrap(held, max(10, int(width / letter)))).replace("\0", " ")
 
 
 def _legend_rows(figure: go.Figure, width: float) -> int:
