@@ -32,6 +32,10 @@ def test_a_run_says_its_needs_its_summary_and_where_the_results_are(ran):
     n = Config.from_preset("smoke").networks
     assert f"{n} networks; " in done.stderr
     assert "GB of disk" in done.stderr
+    assert f"training: 0 of {n}, " in done.stderr
+    assert f"training: {n} of {n}, " in done.stderr
+    assert "test accuracy" in done.stderr
+    assert "left; done" in done.stderr
     assert "variance explained" in done.stdout
     assert "kept/digits.nc" in done.stdout
     results = load_results(folder / "kept" / "digits.nc")

@@ -13,9 +13,9 @@ import typer
 import xarray as xr
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from shared_geometry.bars import Bars
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError
 from shared_geometry.files import fresh, writable_folder
@@ -42,29 +42,6 @@ def _fields(pairs: list[str]) -> dict[str, Any]:
             raise InputError(f"--set {pair!r} is not allowed: write it as field=value")
         fields[name] = _value(text)
     return fields
-
-
-class Bars:
-    """One progress bar a stage, with the time left."""
-
-    def __init__(self) -> None:
-        columns = (
-            TextColumn("{task.description:>9}"),
-            BarColumn(),
-            TextColumn("{task.percentage:3.0f}%"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
-        self.display = Progress(*columns, console=errors)
-        self.tasks: dict[str, Any] = {}
-
-    def __call__(self, stage: str, done: int, total: int, note: str) -> None:
-        """Show that ``done`` of ``total`` steps of ``stage`` are behind us."""
-        if stage not in self.tasks:
-            self.tasks[stage] = self.display.add_task(stage, total=total, note="")
-        self.display.update(self.tasks[stage], completed=done, total=total, note=note)
 
 
 def summary(results: xr.Dataset) -> Table:
@@ -131,13 +108,12 @@ def run(
     errors.print(needs(config, root, output))
     free = shutil.disk_usage(writable_folder(output)).free
     errors.print(f"{free / 1e9:.2f} GB are free in {output}")
-    bars = Bars()
     workers = (
         nullcontext()
         if executor is None
         else executor_at(executor, gpus=int(config.device == "cuda"))
     )
-    with workers as where, bars.display:
+    with workers as where, Bars(errors) as bars:
         results = run(config, root=root, output=output, executor=where, progress=bars)
     console.print(summary(results))
     _deliver(output / config.digest / "results.nc", save)
@@ -171,8 +147,7 @@ def study(
     config = Config.from_preset(**(options | _fields(fields or [])))
     if save is not None:
         writable_folder(save.parent)
-    bars = Bars()
-    with bars.display:
+    with Bars(errors) as bars:
         found = study(name, config, root=root, output=output, progress=bars)
     console.print(found)
     _deliver(study_path(name, config, output), save)

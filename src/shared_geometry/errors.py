@@ -11,3 +11,7 @@ class DataError(RuntimeError):
 
 class SetAside(UserWarning):
     """A file of an earlier run is not what it should be: it is kept aside, and made again."""
+
+
+class Waiting(UserWarning):
+    """Another process makes the same files; this one goes on when that one ends."""

@@ -102,6 +102,7 @@ def train(it: Plan, place: Place, executor: Executor, progress: Progress) -> lis
         The first that a task raised; those that have not begun are cancelled.
     """
     histories: dict[int, History] = {}
+    progress("training", 0, it.config.networks, f"{it.config.networks} networks")
     with _tasks(executor) as tasks:
         for network in range(it.config.networks):
             tasks.submit(network, train_task, place, network)

@@ -1,8 +1,17 @@
 """Two processes that want to make the same file: the second one waits for the first."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from shared_geometry.errors import Waiting
+
+
+def _guarded(path: Path) -> Path:
+    """The file or folder that a lock file stands for."""
+    name = path.name.removeprefix(".").removesuffix(".lock")
+    return path.parent if path.name == ".lock" else path.with_name(name)
 
 
 @contextmanager
@@ -11,6 +20,11 @@ def locked(path: Path) -> Iterator[None]:
 
     The operating system lets go of it when its holder dies.  Where it has no such locks
     (Windows), nothing is held.
+
+    Warns
+    -----
+    Waiting
+        Before it waits.
     """
     try:
         import fcntl
@@ -19,5 +33,10 @@ def locked(path: Path) -> Iterator[None]:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            said = f"another process is making {_guarded(path)}; waiting for it"
+            warnings.warn(said, Waiting, stacklevel=4)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -26,6 +26,7 @@ def train(it: Plan, progress: Progress = silent) -> list[History]:
         note = f"network {network + 1}: epoch {epoch} of {total}, test accuracy {accuracy:.1%}"
         progress("training", sum(epochs.values()), config.networks * total, note)
 
+    progress("training", 0, config.networks * it.recipe.epochs, f"{config.networks} networks")
     return train_population(
         it.data,
         config.architecture,
