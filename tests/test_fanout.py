@@ -57,7 +57,7 @@ def test_processes_give_the_same_results(here, tmp_path):
             SMOKE, output=tmp_path, executor=executor, progress=lambda *report: told.append(report)
         )
     check(results, here)
-    assert [report[1] for report in told if report[0] == "training"] == [1, 2]
+    assert [report[1] for report in told if report[0] == "training"] == [0, 1, 2]
     assert [report[1] for report in told if report[0] == "analysis"] == [1, 2, 3]
     assert [p.name for p in (tmp_path / SMOKE.digest).iterdir()] == ["results.nc"]
 
