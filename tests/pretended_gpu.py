@@ -11,7 +11,7 @@ from unittest.mock import MagicMock
 
 import torch
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_map
 
 from shared_geometry import capture, layers
 
@@ -59,6 +59,14 @@ def _goal(function, args, kwargs):
     return isinstance(args[0], Away)
 
 
+def _tensors(value):
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, tuple | list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(part)
+
+
 def _refuse_mixtures(function, args, kwargs, tensors, away):
     name = getattr(function, "__name__", function)
     generators = [a for a in (*args, *kwargs.values()) if isinstance(a, _Generator)]
@@ -82,7 +90,7 @@ class _Mode(TorchFunctionMode):
             return isinstance(args[0], Away)
         if function is torch._has_compatible_shallow_copy_type:
             return False  # modules that move get new parameters
-        tensors = [a for a in tree_flatten((args, kwargs))[0] if isinstance(a, torch.Tensor)]
+        tensors = list(_tensors((*args, *kwargs.values())))
         away = any(isinstance(a, Away) for a in tensors)
         if function in _MOVES:
             away = _goal(function, args, kwargs)
@@ -103,7 +111,7 @@ class _Mode(TorchFunctionMode):
             wrong = isinstance(value, torch.Tensor) and isinstance(value, Away) != away
             return value.as_subclass(kind) if wrong else value
 
-        return tree_map(placed, found)
+        return tree_map(placed, found) if isinstance(found, tuple | list) else placed(found)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The book in a reader's hands: on a phone, from a folder, its sliders, menus and downloads."""
+"""The book in a reader's hands: on a phone, its sliders, menus and downloads."""
 
 import base64
 import re
@@ -30,14 +30,6 @@ def test_a_page_is_drawn_whole_and_accessible_on_a_phone(browser, site, name):
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= 360
         check_accessible(visit)
-        check_quiet(visit)
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_opens_from_the_file_system(browser, book, name):
-    with Visit(browser).open((book.index.parent / f"{name}.html").as_uri()) as visit:
-        check_figures(visit)
-        check_formulas(visit)
         check_quiet(visit)
 
 
