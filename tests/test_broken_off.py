@@ -93,14 +93,16 @@ def wait_for(folder, pattern, process):
     raise AssertionError(f"{pattern} did not appear")
 
 
-def test_control_c_ends_a_run_at_once_and_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_control_c_and_schedulers_end_a_run_at_once_and_it_says_how_to_go_on(sent, tmp_path):
     process = started("--networks", "8", cwd=tmp_path)
     wait_for(tmp_path, "runs/networks-*/network-*/epoch-0.safetensors", process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, said = process.communicate(timeout=10)
     assert process.returncode == 130
     assert "the same command goes on from here" in said
     assert "Traceback" not in said
+    assert any(tmp_path.glob("runs/networks-*/network-*/state.safetensors"))
 
 
 def test_two_runs_started_together_share_the_work(tmp_path):

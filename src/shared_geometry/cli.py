@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+import signal
 import sys
 import warnings
 from contextlib import nullcontext
@@ -203,6 +204,11 @@ def book(
     build_book(preset=preset)
 
 
+def _terminated(*_: object) -> None:
+    """What a scheduler's signal does: the same as Control-C."""
+    raise KeyboardInterrupt
+
+
 def _stopped() -> None:
     errors.print("stopped; the same command goes on from here")
     sys.exit(_CONTROL_C)
@@ -215,6 +221,7 @@ def _say_warning(message: Warning | str, category: type[Warning], *where: Any) -
 def main() -> None:
     """Run the command line; what users did wrong is said in one line."""
     warnings.showwarning = _say_warning
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         if status := app(standalone_mode=False):  # typer returns what it would exit with
             raise typer.Exit(status)
