@@ -86,3 +86,18 @@ def test_a_terminal_shows_times_beside_the_bar_however_narrow_it_is(width):
         bars("training", 0, 500, "10 networks")
         pairs(clock, lambda done: bars("training", done, 500, f"epoch {done}"), 10)
     assert "0:08:20 left 3:20:00 epoch 20" in screen.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_stage_that_begins_anew_tells_its_own_time(terminal):
+    clock, shown = Clock(), io.StringIO()
+    console = Console(file=shown, width=120, force_terminal=terminal, color_system=None)
+    with Bars(console, clock) as bars:
+        for _ in range(2):
+            bars("training", 0, 4, "2 networks")
+            pairs(clock, lambda done: bars("training", done, 4, f"epoch {done}"), 1)
+            bars("training", 4, 4, "epoch 4")
+        bars("training", 0, 500, "2 networks")
+        pairs(clock, lambda done: bars("training", done, 500, f"epoch {done}"), 10)
+    wanted = "0:08:20 left 3:20:00 epoch 20" if terminal else "0:08:19 passed, 3:30:33 left"
+    assert wanted in shown.getvalue()

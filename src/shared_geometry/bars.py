@@ -107,14 +107,22 @@ class Bars:
 
     def __call__(self, stage: str, done: int, total: int, note: str) -> None:
         """Show that ``done`` of ``total`` steps of ``stage`` are behind us."""
-        pace = self.paces.setdefault(stage, Pace(self.clock))
+        if stage not in self.paces or done < self.paces[stage].last[1]:
+            self._begin(stage, total)  # perhaps anew: a study trains several populations
+        pace = self.paces[stage]
         pace.update(done)
         if self.display is None:
             self._write(stage, pace, done, total, note)
             return
-        if stage not in self.tasks:
-            self.tasks[stage] = self.display.add_task(stage, total=total, note="", pace=pace)
         self.display.update(self.tasks[stage], completed=done, total=total, note=note)
+
+    def _begin(self, stage: str, total: int) -> None:
+        pace = self.paces[stage] = Pace(self.clock)
+        self.written.pop(stage, None)
+        if self.display is not None:
+            if stage in self.tasks:
+                self.display.remove_task(self.tasks[stage])
+            self.tasks[stage] = self.display.add_task(stage, total=total, note="", pace=pace)
 
     def _write(self, stage: str, pace: Pace, done: int, total: int, note: str) -> None:
         now = self.clock()
