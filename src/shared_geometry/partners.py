@@ -17,7 +17,7 @@ from shared_geometry.devices import resolve_device
 from shared_geometry.errors import InputError
 from shared_geometry.job import build_for
 from shared_geometry.plan import Plan
-from shared_geometry.population import Progress
+from shared_geometry.population import Progress, of_all
 from shared_geometry.randomness import derive_seed
 from shared_geometry.recipes import Recipe, recipe
 from shared_geometry.training import load_checkpoint, train_population, training_digest
@@ -153,11 +153,6 @@ def populations(it: Plan) -> list[Population]:
 
 def train(population: Population, it: Plan, n_networks: int, progress: Progress) -> list[float]:
     """Train so many networks, or find them trained; their accuracies on their own unseen images."""
-
-    def report(network: int, epoch: int, total: int, accuracy: float) -> None:
-        note = f"{population.name}, network {network + 1}: epoch {epoch} of {total}"
-        progress("training", network * total + epoch, n_networks * total, note)
-
     histories = train_population(
         population.data,
         population.architecture,
@@ -168,7 +163,7 @@ def train(population: Population, it: Plan, n_networks: int, progress: Progress)
         stem=population.stem,
         device=it.config.device,
         precision=it.config.precision,
-        progress=report,
+        progress=of_all(progress, n_networks, population.how.epochs, f"{population.name}, "),
     )
     return [history.test_accuracy[-1] for history in histories]
 

@@ -17,16 +17,22 @@ def silent(stage: str, done: int, total: int, note: str) -> None:
     """Progress that nobody sees."""
 
 
-def train(it: Plan, progress: Progress = silent) -> list[History]:
-    """Train the networks of a plan, or find them trained."""
-    config, epochs = it.config, {}
+def of_all(progress: Progress, n_networks: int, epochs: int, whose: str = "") -> Callable:
+    """Progress of single networks, told as the epochs of all of them together, from 0 on."""
+    done: dict[int, int] = {}
 
     def report(network: int, epoch: int, total: int, accuracy: float) -> None:
-        epochs[network] = epoch
+        done[network] = epoch
         note = f"network {network + 1}: epoch {epoch} of {total}, test accuracy {accuracy:.1%}"
-        progress("training", sum(epochs.values()), config.networks * total, note)
+        progress("training", sum(done.values()), n_networks * total, whose + note)
 
-    progress("training", 0, config.networks * it.recipe.epochs, f"{config.networks} networks")
+    progress("training", 0, n_networks * epochs, f"{whose}{n_networks} networks")
+    return report
+
+
+def train(it: Plan, progress: Progress = silent) -> list[History]:
+    """Train the networks of a plan, or find them trained."""
+    config = it.config
     return train_population(
         it.data,
         config.architecture,
@@ -37,7 +43,7 @@ def train(it: Plan, progress: Progress = silent) -> list[History]:
         stem=config.stem,
         device=config.device,
         precision=config.precision,
-        progress=report,
+        progress=of_all(progress, config.networks, it.recipe.epochs),
     )
 
 
