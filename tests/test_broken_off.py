@@ -12,6 +12,7 @@ import xarray as xr
 from conftest import ROOT
 
 from shared_geometry.config import Config
+from shared_geometry.plan import needs
 from shared_geometry.results import load_results
 
 SMOKE = Config.from_preset("smoke", device="cpu")
@@ -102,7 +103,10 @@ def test_control_c_and_schedulers_end_a_run_at_once_and_it_says_how_to_go_on(sen
     assert process.returncode == 130
     assert "the same command goes on from here" in said
     assert "Traceback" not in said
-    assert any(tmp_path.glob("runs/networks-*/network-*/state.safetensors"))
+    begun = len(list(tmp_path.glob("runs/networks-*/network-*/state.safetensors")))
+    assert begun
+    config = Config.from_preset("smoke", device="cpu", networks=8)
+    assert f", {begun} begun; at most " in needs(config, output=tmp_path / "runs")
 
 
 def test_two_runs_started_together_share_the_work(tmp_path):

@@ -123,7 +123,7 @@ GIVEN = {
     "ledger": {"seed": 5, "runs": 3, "bootstrap": 50},
     "discussion": {name: POPULATION[name] for name in ("preset", "networks", "epochs", "seed")},
     **dict.fromkeys(
-        ("chance", "rigidity", "heads", "emergence", "measures", "dynamics"), POPULATION
+        ("choices", "chance", "rigidity", "heads", "emergence", "measures", "dynamics"), POPULATION
     ),
     "across": POPULATION | {"networks": 2, "epochs": 1},
     "yours": {"seed": 5, "networks": 3, "images": 200, "units": 40, "noise": 0.1},

@@ -7,7 +7,7 @@ import torch
 
 from shared_geometry.activations import layer_sizes
 from shared_geometry.architectures import recorded_layers
-from shared_geometry.checkpoints import history_path
+from shared_geometry.checkpoints import history_path, state_path
 from shared_geometry.config import Config
 from shared_geometry.costs import analysis_memory
 from shared_geometry.datasets import Dataset, load_dataset, split_alignment
@@ -112,14 +112,17 @@ def needs(config: Config, root: str | Path | None = None, output: str | Path = "
     it = plan(config, root, output)
     n = config.networks
     trained = sum(history_path(it.networks, i).exists() for i in range(n))
+    begun = sum(state_path(it.networks, i).exists() for i in range(n))
     cost = training_cost(it.data, config.architecture, it.recipe, n - trained, stem=config.stem)
     units, images = _recorded_units(it), len(it.data.test)
     activity = 4 * n * images * sum(units)
     held_out = round((1 - config.alignment_fraction) * images)
     memory = analysis_memory(n, max(units), images, held_out)
     there = f", {trained} of them trained before" if trained else ""
+    there += f", {begun} begun" if begun else ""
+    at_most = "at most " if begun else ""
     return (
-        f"{n} networks{there}; {cost.images / 1e6:.2f} million images to train on; "
+        f"{n} networks{there}; {at_most}{cost.images / 1e6:.2f} million images to train on; "
         f"needs about {(cost.disk + activity) / 1e9:.2f} GB of disk and "
         f"{max(cost.memory, memory) / 1e9:.2f} GB of memory"
     )

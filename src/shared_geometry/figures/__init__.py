@@ -2,6 +2,7 @@
 
 from shared_geometry.figures.across import layers_matched, spaces_compared, spaces_exchanged
 from shared_geometry.figures.answers import curves
+from shared_geometry.figures.choices import changes_by_choice
 from shared_geometry.figures.development import differentiation, scales
 from shared_geometry.figures.emergence import (
     agreement_through_training,
@@ -36,6 +37,7 @@ __all__ = [
     "agreement_map",
     "agreement_through_training",
     "causes",
+    "changes_by_choice",
     "class_patterns",
     "consistency_by_layer",
     "convergence",

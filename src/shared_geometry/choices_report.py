@@ -1,0 +1,158 @@
+"""Words and tables of the chapter on choices: answers of the study in, Markdown out.
+
+Answers are a mapping from the name of a population to what the study found of it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import xarray as xr
+
+from shared_geometry.beyond.choices import BASELINE, MEASURES, explained_with, fewer
+from shared_geometry.claims import STATED, Condition
+from shared_geometry.ledger import called, has_papers_length
+from shared_geometry.report import provenance_line
+from shared_geometry.results import config_of
+from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number
+
+Answers = Mapping[str, xr.Dataset]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, [":--"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def changes_alt(answers: Answers) -> str:
+    """Text alternative of the figure of changes, for the population that is shown first."""
+    population, answer = next(iter(answers.items()))
+    changed = answer.change.sel(bound="estimate").drop_sel(choice=BASELINE)
+    parts = []
+    for choice in changed.choice.values:
+        moved = ", ".join(number(value) for value in changed.sel(choice=choice))
+        parts.append(f"{choice} {moved}")
+    layers = ", ".join(layer_name(label) for label in changed.layer.values)
+    return f"Dots by choice, a dot a layer ({layers}). {population}: {'; '.join(parts)}."
+
+
+def last_layer_table(answers: Answers) -> str:
+    """Every measure by every choice in the last hidden layer, a table a population."""
+    parts = []
+    for population, answer in answers.items():
+        last = answer.isel(layer=-1)
+        rows = [
+            [str(choice), *(interval_text(row) for row in last.value.sel(choice=choice))]
+            for choice in last.choice.values
+        ]
+        name = in_a_sentence(last.layer.item())
+        parts.append(f"**{population}**, {name}\n\n{_table(['choice', *MEASURES], rows)}")
+    return "\n\n".join(parts)
+
+
+def _stated(population: str, answer: xr.Dataset, share: float) -> str:
+    last = answer.value.isel(layer=-1).sel(measure="variance")
+    usual = last.sel(choice=BASELINE)
+    estimate = last.sel(bound="estimate")
+    lowest, highest = (
+        estimate.isel(choice=int(f("choice"))) for f in (estimate.argmin, estimate.argmax)
+    )
+    reached = [
+        str(choice)
+        for choice, (_, low, high) in zip(last.choice.values, last.values, strict=True)
+        if low <= share <= high
+    ]
+    length = "" if has_papers_length(answer) else ", trained for fewer epochs than the paper's"
+    where = f"the interval of: {', '.join(reached)}" if reached else "no interval"
+    return (
+        f"- {population}{length}: the paper's {number(share, 3)}; here, as published, "
+        f"{interval_text(usual, 3)}; from {number(lowest, 3)} ({lowest.choice.item()}) to "
+        f"{number(highest, 3)} ({highest.choice.item()}). The paper's number lies in {where}."
+    )
+
+
+def stated_sentence(answers: Answers) -> str:
+    """The share of variance that the paper states, beside what each choice makes of ours."""
+    lines = []
+    for population, answer in answers.items():
+        config = config_of(answer)
+        share = STATED.get((config.dataset, config.architecture))
+        if share is not None:
+            lines.append(_stated(population, answer, share))
+    return "\n".join(lines) or "Of none of these populations does the paper state a number."
+
+
+_AUTHORS = 8  # networks in a setting of the authors' code
+
+
+def networks_table(papers: Mapping[Condition, xr.Dataset]) -> str:
+    """Variance explained in the last layer by other numbers of networks (`explained_with`).
+
+    Parameters
+    ----------
+    papers : mapping of (str, str) to xarray.Dataset
+        Results of `experiment.run` by condition; those that the paper states no share of are left
+        out.
+    """
+    rows = []
+    for condition, results in papers.items():
+        if condition not in STATED or config_of(results).components is not None:
+            continue
+        n = config_of(results).networks
+        last = results.variance_interval.isel(checkpoint=-1, layer=-1).sel(measure="published")
+        others = ([explained_with(bound, n, m) for bound in last.values] for m in (_AUTHORS, None))
+        cells = [interval_text(row, 3) for row in (last.values, *others)]
+        rows.append([called(condition), number(STATED[condition], 3), str(n), *cells])
+    head = ["condition", "the paper", "networks", "ours", f"of {_AUTHORS}", "of ever more"]
+    return _table(head, rows) if rows else "None of these conditions is published yet."
+
+
+def networks_sentence(answers: Answers) -> str:
+    """How well `explained_with` foretells what fewer networks, fitted anew, explain."""
+    lines = []
+    for population, answer in answers.items():
+        n = config_of(answer).networks
+        estimate = answer.value.sel(measure="variance", bound="estimate")
+        usual = estimate.sel(choice=BASELINE)
+        foretold = [explained_with(float(share), n, fewer(n)) for share in usual]
+        off = abs(estimate.sel(choice="fewer networks") - foretold).max()
+        lines.append(f"- {population}, {fewer(n)} of {n} networks: off by at most {number(off, 4)}")
+    return "\n".join(lines)
+
+
+def _course(results: xr.Dataset) -> xr.Dataset:
+    return results.isel(checkpoint=-1).sel(reading="published")
+
+
+def recipes_table(papers: Mapping[Condition, xr.Dataset], others: Sequence[xr.Dataset]) -> str:
+    """The same condition by two recipes: variance explained and agreement, layer by layer.
+
+    Parameters
+    ----------
+    papers : mapping of (str, str) to xarray.Dataset
+        Results of `experiment.run` by condition.
+    others : sequence of xarray.Dataset
+        Of the same conditions by another recipe; those without a counterpart are left out.
+    """
+    parts = []
+    for other in others:
+        config = config_of(other)
+        condition = (config.dataset, config.architecture)
+        if condition not in papers:
+            continue
+        both = (papers[condition], other)
+        head = ["layer"]
+        for results in both:
+            how = f"{config_of(results).recipe}, {results.sizes['epoch']} epochs"
+            head += [f"variance ({how})", f"corr ({how})"]
+        rows = []
+        for label in other.layer.values:
+            cells = [layer_name(label)]
+            for results in map(_course, both):
+                here = results.sel(layer=label)
+                cells += [
+                    interval_text(here.variance_interval.sel(measure="published")),
+                    interval_text(here.geometry_current.sel(space="shared")),
+                ]
+            rows.append(cells)
+        sources = "\n".join(f"- {provenance_line(results)}" for results in both)
+        parts.append(f"**{called(condition)}**\n\n{_table(head, rows)}\n\n{sources}")
+    return "\n\n".join(parts) or "There is no condition of which two recipes are published."

@@ -1,0 +1,337 @@
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from shared_geometry import choices_report, figures
+from shared_geometry.activations import draw_units, standardise
+from shared_geometry.analysis import BOUNDS
+from shared_geometry.beyond import choices
+from shared_geometry.config import Config
+from shared_geometry.experiment import run
+from shared_geometry.plan import plan
+from shared_geometry.recipes import recipe
+from shared_geometry.rules import CLOSE, FAILS, HOLDS, IN_PART
+from shared_geometry.statistics import bootstrap_mean
+from shared_geometry.steps import activity_of, forget_activity, record
+from shared_geometry.studies import load_study, study, study_path
+
+NAMES = list(choices.CHOICES)
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def config():
+    return Config.from_preset("smoke", networks=3, max_units=24, train_images=150)
+
+
+@pytest.fixture(scope="module")
+def experiment(config, output):
+    return run(config, output=output)
+
+
+@pytest.fixture(scope="module")
+def found(config, output, experiment):
+    return study("choices", config, output=output)
+
+
+def test_the_study_is_kept_and_read_again(found, config, output):
+    path = study_path("choices", config, output)
+    assert path.stat().st_size < 100_000
+    xr.testing.assert_identical(load_study("choices", path), found)
+    assert found.sizes == {"layer": 3, "choice": 12, "measure": 4, "bound": 3}
+    assert found.value.notnull().all()
+    assert found.change.notnull().all()
+
+
+def test_as_published_it_is_the_experiment(found, experiment):
+    here = found.value.sel(choice=choices.BASELINE)
+    end = experiment.isel(checkpoint=-1)
+    published = end.sel(reading="published")
+    for measure, expected in (
+        ("variance", end.variance_interval.sel(measure="published")),
+        ("variance, others only", end.variance_interval.sel(measure="left out")),
+        ("corr(wRSM, iRSM)", published.geometry_current.sel(space="shared")),
+        ("consistency", published.consistency),
+    ):
+        np.testing.assert_allclose(here.sel(measure=measure), expected, atol=1e-5)
+    assert (found.change.sel(choice=choices.BASELINE) == 0).all()
+
+
+def test_with_means_subtracted_it_is_the_other_reading(found, experiment):
+    here = found.value.sel(choice="means subtracted")
+    end = experiment.isel(checkpoint=-1)
+    other = end.sel(reading="corrected")
+    expected = end.variance_interval.sel(measure="corrected")
+    np.testing.assert_allclose(here.sel(measure="variance"), expected, atol=1e-5)
+    expected = other.geometry_current.sel(space="shared")
+    np.testing.assert_allclose(here.sel(measure="corr(wRSM, iRSM)"), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("choice", "fields"),
+    [
+        ("means kept", {"centre": False}),
+        ("BrainIAK's SRM", {"solver": "brainiak"}),
+    ],
+)
+def test_a_choice_that_a_config_can_make_gives_its_numbers(choice, fields, found, config, output):
+    other = run(Config.from_preset("smoke", **_given(config), **fields), output=output)
+    expected = other.isel(checkpoint=-1).variance_interval.sel(measure="published")
+    here = found.value.sel(choice=choice, measure="variance")
+    np.testing.assert_allclose(here, expected, atol=1e-5)
+
+
+def _given(config):
+    return {name: getattr(config, name) for name in ("networks", "max_units", "train_images")}
+
+
+def test_changes_are_paired_by_network(found, experiment, config):
+    end = experiment.isel(checkpoint=-1).sel(layer="dense")
+    each = (end.variance.sel(measure="corrected") - end.variance.sel(measure="published")).values
+    oracle = bootstrap_mean(torch.tensor(each), n_resamples=config.bootstrap, seed=config.seed)
+    here = found.change.sel(layer="dense", choice="means subtracted")
+    np.testing.assert_allclose(here, oracle, atol=1e-5)
+
+
+def test_a_relu_changes_only_what_was_recorded_before_one(found):
+    moved = found.change.sel(choice="after the ReLU")
+    assert (moved.sel(layer=["pool1", "pool2"]) == 0).all()
+    assert (moved.sel(layer="dense") != 0).all()
+
+
+# What is analysed.
+
+
+@pytest.fixture(scope="module")
+def it(config, output, found):
+    return plan(config, output=output)
+
+
+@pytest.fixture(scope="module")
+def cases(it):
+    recorded = choices._record(it, "pool1")
+    usual = choices._as_configured(it, recorded)
+    return {name: change(it, recorded, usual) for name, change in choices.CHOICES.items()}
+
+
+def test_activity_is_that_of_the_experiment(it, cases):
+    last = it.checkpoints[-1]
+    record(it, range(3), last)
+    expected = activity_of(it, "pool1", last)
+    forget_activity(it, last)
+    case = cases[choices.BASELINE]
+    torch.testing.assert_close(case.x[..., case.alignment], expected.alignment)
+    torch.testing.assert_close(case.x[..., case.held_out], expected.held_out)
+
+
+def test_units_are_drawn_again_or_shared_or_halved(it):
+    own, other, same = zip(*(choices._draws(it, "pool1", i) for i in range(3)), strict=True)
+    size = it.sizes["pool1"]
+    for i in range(3):
+        assert torch.equal(own[i], draw_units(size, 24, it.config.seed, i, "pool1"))
+        assert not torch.equal(own[i], other[i])
+        assert torch.equal(same[i], own[0])
+    assert not torch.equal(own[0], own[1])
+
+
+def test_each_choice_changes_one_thing(cases):
+    usual = cases[choices.BASELINE]
+
+    def differ(case):
+        fields = {
+            "x": case.x.shape == usual.x.shape and torch.equal(case.x, usual.x),
+            "alignment": torch.equal(case.alignment, usual.alignment),
+            "held_out": torch.equal(case.held_out, usual.held_out),
+            "settings": case.settings == usual.settings,
+            "reading": case.reading == usual.reading,
+        }
+        return {name for name, same in fields.items() if not same}
+
+    assert {name: differ(case) for name, case in cases.items()} == {
+        "as published": set(),
+        "after the ReLU": set(),  # a pooling layer
+        "not standardised": {"x"},
+        "other units": {"x"},
+        "same units": {"x"},
+        "half the units": {"x"},
+        "other images": {"alignment", "held_out"},
+        "half the images": {"alignment"},
+        "fewer networks": {"x"},
+        "means subtracted": {"reading"},
+        "means kept": {"settings"},
+        "BrainIAK's SRM": {"settings"},
+    }
+
+
+def test_halves_are_halves_and_the_rest_stays(cases):
+    usual, units, images, networks = (
+        cases[name]
+        for name in ("as published", "half the units", "half the images", "fewer networks")
+    )
+    assert units.x.shape == (3, 12, usual.x.shape[2])
+    assert len(images.alignment) == len(usual.alignment) // 2
+    assert set(images.alignment.tolist()) < set(usual.alignment.tolist())
+    assert networks.x.shape[0] == 2
+    torch.testing.assert_close(networks.x, usual.x[:2])
+    for case in cases.values():
+        assert not set(case.alignment.tolist()) & set(case.held_out.tolist())
+
+
+def test_half_the_images_are_no_fewer_than_units(it, cases):
+    usual = cases["as published"]
+    few = usual._replace(alignment=usual.alignment[:30])
+    kept = choices.CHOICES["half the images"](it, None, few).alignment
+    assert len(kept) == 24
+
+
+def test_a_small_shared_space_is_no_larger_than_half_the_units(it):
+    config = it.config.model_copy(update={"components": 20})
+    small = it._replace(config=config)
+    recorded = choices._record(small, "pool1")
+    usual = choices._as_configured(small, recorded)
+    case = choices.CHOICES["half the units"](small, recorded, usual)
+    assert (usual.settings.n_components, case.settings.n_components) == (20, 12)
+
+
+def test_the_number_of_networks_counts_as_the_formula_says():
+    x = standardise(torch.randn(5, 20, 30, dtype=torch.float64) + torch.randn(20, 30).double())
+
+    def explained(networks):
+        turned = x[list(networks)]
+        return (1 - (turned - turned.mean(0)).square().mean() / turned.square().mean()).item()
+
+    of_all = explained(range(5))
+    for m in (2, 3, 5):
+        mean = np.mean([explained(some) for some in combinations(range(5), m)])
+        assert choices.explained_with(of_all, 5, m) == pytest.approx(mean)
+    pairs = [(x[i] * x[j]).mean().item() for i, j in combinations(range(5), 2)]
+    assert choices.explained_with(of_all, 5, None) == pytest.approx(np.mean(pairs))
+
+
+# The claim, the figure, the words.
+
+
+def answer(changes, values=None, **attrs):
+    """An answer whose changes are these in every layer, with narrow intervals."""
+    layers = ["pool1", "pool2", "dense"]
+    estimate = np.broadcast_to([0.0, *changes], (3, 1 + len(changes)))
+    change = np.stack([estimate, estimate - 0.01, estimate + 0.01], -1)
+    if values is None:
+        values = estimate + 0.9
+    value = np.stack([values, values - 0.01, values + 0.01], -1)[:, :, None].repeat(4, 2)
+    return xr.Dataset(
+        {
+            "value": (("layer", "choice", "measure", "bound"), value),
+            "change": (("layer", "choice", "bound"), change),
+        },
+        {
+            "layer": layers,
+            "choice": NAMES[: 1 + len(changes)],
+            "measure": list(choices.MEASURES),
+            "bound": list(BOUNDS),
+        },
+        attrs,
+    )
+
+
+def test_the_claim_holds_if_no_choice_moves_much_in_part_or_not_at_all():
+    assert choices.judge(answer([0.0, CLOSE - 0.02])).outcome == HOLDS
+    assert choices.judge(answer([0.0, -0.045])).outcome == IN_PART  # the interval leaves ±0.05
+    assert choices.judge(answer([0.2, -0.3])).outcome == FAILS
+
+
+def test_the_largest_change_is_named():
+    value = choices.judge(answer([0.01, -0.3])).value
+    assert value == (
+        "3 of 6, a choice in a layer each; the largest change −0.30 [−0.31, −0.29] "
+        "(not standardised, first pooling)"
+    )
+
+
+def test_the_figure_shows_each_change_with_its_interval(found):
+    answers = {"one": found, "another": found}
+    figure = figures.changes_by_choice(answers)
+    shown = [t for t in figure.data if t.visible]
+    assert [t.name for t in shown] == ["first pooling", "second pooling", "dense"]
+    estimate, low, high = (
+        found.change.sel(layer="dense", bound=bound).drop_sel(choice=choices.BASELINE)
+        for bound in BOUNDS
+    )
+    np.testing.assert_allclose(shown[2].x, estimate)
+    np.testing.assert_allclose(shown[2].x - shown[2].error_x.arrayminus, low)
+    np.testing.assert_allclose(shown[2].x + shown[2].error_x.array, high)
+    assert list(shown[2].y) == NAMES[1:]
+    assert sorted(shape.x0 for shape in figure.layout.shapes) == [-CLOSE, CLOSE]
+    assert [b.label for b in figure.layout.updatemenus[0].buttons] == list(answers)
+
+
+def test_the_title_names_the_largest_change_and_counts_the_small_ones():
+    figure = figures.changes_by_choice({"one": answer([0.0, 0.3]), "two": answer([0.0, 0.01])})
+    title = figure.layout.title.text.replace("<br>", " ")
+    assert title == (
+        "“not standardised” moves the variance explained by 0.30; 9 of 12 changes stay within 0.05"
+    )
+
+
+def test_the_table_has_a_row_a_choice_and_every_measure(found):
+    text = choices_report.last_layer_table({"one": found})
+    assert text.startswith("**one**, the dense layer")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + len(NAMES)
+    assert all(measure in rows[0] for measure in choices.MEASURES)
+
+
+def published(epochs, values):
+    how = recipe("paper", "convnet", epochs=epochs)
+    config = Config.from_preset("paper", dataset="cifar10")
+    found = answer([0.0] * (len(values) - 1), np.broadcast_to(values, (3, len(values))))
+    return found.assign_attrs(config=config.to_json(), recipe=how.to_json())
+
+
+def test_the_papers_number_stands_beside_what_each_choice_makes_of_ours():
+    line = choices_report.stated_sentence({"ours": published(50, [0.85, 0.905, 0.7])})
+    assert line == (
+        "- ours: the paper's 0.910; here, as published, 0.850 [0.840, 0.860]; from 0.700 (not "
+        "standardised) to 0.905 (after the ReLU). The paper's number lies in the "
+        "interval of: after the ReLU."
+    )
+    line = choices_report.stated_sentence({"ours": published(8, [0.85, 0.8, 0.7])})
+    assert line.startswith("- ours, trained for fewer epochs than the paper's: ")
+    assert line.endswith("The paper's number lies in no interval.")
+
+
+def test_where_the_paper_states_nothing_that_is_said(found):
+    assert "no" in choices_report.stated_sentence({"digits": found}).lower()
+    assert choices_report.changes_alt({"digits": found}).startswith("Dots by choice, a dot a layer")
+
+
+def test_two_recipes_of_one_condition_stand_side_by_side(experiment):
+    papers = {("digits", "convnet"): experiment}
+    text = choices_report.recipes_table(papers, [experiment])
+    assert "| layer | variance (fast, 1 epochs) | corr (fast, 1 epochs) |" in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 3
+    end = experiment.isel(checkpoint=-1)
+    value = float(end.variance_interval.sel(measure="published", bound="estimate", layer="dense"))
+    assert f"{value:.2f} [" in rows[-1]
+    assert "no condition" in choices_report.recipes_table({}, [experiment])
+
+
+def test_other_numbers_of_networks_are_foretold(found, experiment):
+    made = experiment.copy(deep=True)
+    made.variance_interval.loc[{"measure": "published"}] = [0.9, 0.88, 0.92]
+    row = choices_report.networks_table({("cifar10", "convnet"): made}).splitlines()[-1]
+    pairs = (3 * 0.9 - 1) / 2
+    assert row.startswith("| ConvNet, CIFAR-10 | 0.910 | 3 | 0.900 [0.880, 0.920] | ")
+    assert f"| {1 / 8 + 7 / 8 * pairs:.3f} [" in row
+    assert f"| {pairs:.3f} [" in row
+    assert "yet" in choices_report.networks_table({})
+    said = choices_report.networks_sentence({"one": found})
+    assert said.startswith("- one, 2 of 3 networks: off by at most 0.")
