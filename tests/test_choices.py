@@ -275,9 +275,7 @@ def test_the_figure_shows_each_change_with_its_interval(found):
 def test_the_title_names_the_largest_change_and_counts_the_small_ones():
     figure = figures.changes_by_choice({"one": answer([0.0, 0.3]), "two": answer([0.0, 0.01])})
     title = figure.layout.title.text.replace("<br>", " ")
-    assert title == (
-        "“not standardised” moves the variance explained by 0.30; 9 of 12 changes stay within 0.05"
-    )
+    assert title == ("The largest change is 0.30 (not standardised; one); 9 of 12 stay within 0.05")
 
 
 def test_the_table_has_a_row_a_choice_and_every_measure(found):
@@ -315,12 +313,16 @@ def test_where_the_paper_states_nothing_that_is_said(found):
 def test_two_recipes_of_one_condition_stand_side_by_side(experiment):
     papers = {("digits", "convnet"): experiment}
     text = choices_report.recipes_table(papers, [experiment])
-    assert "| layer | variance (fast, 1 epochs) | corr (fast, 1 epochs) |" in text
+    assert text.count(f"; `{experiment.attrs['command']}`") == 2
+    assert "| layer | measure | fast, 1 epochs | fast, 1 epochs |" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + 3
+    assert len(rows) == 2 + 3 * 4
     end = experiment.isel(checkpoint=-1)
-    value = float(end.variance_interval.sel(measure="published", bound="estimate", layer="dense"))
-    assert f"{value:.2f} [" in rows[-1]
+    for row, measure in zip(rows[-4:], ("published", "corrected", "left out"), strict=False):
+        value = float(end.variance_interval.sel(measure=measure, bound="estimate", layer="dense"))
+        assert row.count(f"| {value:.2f} [") == 2
+    value = float(end.geometry_current.sel(reading="published", space="shared", layer="dense")[0])
+    assert rows[-1].count(f"| {value:.2f} [") == 2
     assert "no condition" in choices_report.recipes_table({}, [experiment])
 
 
@@ -329,9 +331,20 @@ def test_other_numbers_of_networks_are_foretold(found, experiment):
     made.variance_interval.loc[{"measure": "published"}] = [0.9, 0.88, 0.92]
     row = choices_report.networks_table({("cifar10", "convnet"): made}).splitlines()[-1]
     pairs = (3 * 0.9 - 1) / 2
-    assert row.startswith("| ConvNet, CIFAR-10 | 0.910 | 3 | 0.900 [0.880, 0.920] | ")
+    assert row.startswith(
+        "| ConvNet, CIFAR-10 | 0.910 | 3 | 0.900 [0.880,\N{NO-BREAK SPACE}0.920] | "
+    )
     assert f"| {1 / 8 + 7 / 8 * pairs:.3f} [" in row
     assert f"| {pairs:.3f} [" in row
     assert "yet" in choices_report.networks_table({})
     said = choices_report.networks_sentence({"one": found})
     assert said.startswith("- one, 2 of 3 networks: off by at most 0.")
+
+
+def test_the_formula_is_for_square_bases_alone(found, experiment, config):
+    few = config.model_copy(update={"components": 4}).to_json()
+    answer, made = found.assign_attrs(config=few), experiment.assign_attrs(config=few)
+    assert "can tell" in choices_report.networks_sentence({"one": answer})
+    two = found.assign_attrs(config=config.model_copy(update={"networks": 2}).to_json())
+    assert "can tell" in choices_report.networks_sentence({"one": two})
+    assert "yet" in choices_report.networks_table({("cifar10", "convnet"): made})

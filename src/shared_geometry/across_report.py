@@ -4,7 +4,7 @@ Answers are a mapping from the name of a population to what the study found of i
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import groupby
 
 import numpy as np
@@ -14,15 +14,11 @@ import xarray as xr
 from shared_geometry.beyond.across import NEARLY
 from shared_geometry.figures.across import matches
 from shared_geometry.layer_maps import MEASURES, best_match
+from shared_geometry.markdown import table
 from shared_geometry.partners import KINDS
 from shared_geometry.wording import interval_text, layer_name, number
 
 Answers = Mapping[str, xr.Dataset]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, [":--"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _names(answer: xr.Dataset, same_data: bool = False) -> list[str]:
@@ -54,7 +50,7 @@ def populations_table(answers: Answers) -> str:
             )
         head = ["networks", "epochs", "accuracy", "last hidden layer"]
         counted = f"**{name}**: {int(answer.networks)} networks each, k = {int(answer.k)}"
-        parts.append(f"{counted}\n\n{_table(head, rows)}")
+        parts.append(f"{counted}\n\n{table(head, rows)}")
     return "\n\n".join(parts)
 
 
@@ -99,7 +95,7 @@ def order_table(answers: Answers) -> str:
                 ]
             )
         head = ["with", "best matches, by variance", "order, by variance", "order, by RSMs"]
-        parts.append(f"**{name}**\n\n{_table([*head, 'last layers, shuffled'], rows)}")
+        parts.append(f"**{name}**\n\n{table([*head, 'last layers, shuffled'], rows)}")
     return "\n\n".join(parts)
 
 
@@ -139,7 +135,7 @@ def spaces_table(answers: Answers) -> str:
                 explained.sel(space="others, shuffled"),
             ]
             rows.append([who, *map(_value, cells)])
-        parts.append(f"**{name}**\n\n{_table(head, rows)}")
+        parts.append(f"**{name}**\n\n{table(head, rows)}")
     return "\n\n".join(parts)
 
 
@@ -176,7 +172,7 @@ def untrained_table(answers: Answers) -> str:
                 for found in (one.untrained.sel(before=space), one.explained.sel(space=space))
             ]
             rows.append([who, *map(_value, cells)])
-        parts.append(f"**{name}**\n\n{_table(head, rows)}")
+        parts.append(f"**{name}**\n\n{table(head, rows)}")
     return "\n\n".join(parts)
 
 

@@ -10,16 +10,12 @@ import xarray as xr
 from shared_geometry.beyond.choices import BASELINE, MEASURES, explained_with, fewer
 from shared_geometry.claims import STATED, Condition
 from shared_geometry.ledger import called, has_papers_length
-from shared_geometry.report import provenance_line
+from shared_geometry.markdown import interval_cell, table
+from shared_geometry.report import source_note
 from shared_geometry.results import config_of
 from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number
 
 Answers = Mapping[str, xr.Dataset]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, [":--"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def changes_alt(answers: Answers) -> str:
@@ -40,11 +36,11 @@ def last_layer_table(answers: Answers) -> str:
     for population, answer in answers.items():
         last = answer.isel(layer=-1)
         rows = [
-            [str(choice), *(interval_text(row) for row in last.value.sel(choice=choice))]
+            [str(choice), *(interval_cell(row) for row in last.value.sel(choice=choice))]
             for choice in last.choice.values
         ]
         name = in_a_sentence(last.layer.item())
-        parts.append(f"**{population}**, {name}\n\n{_table(['choice', *MEASURES], rows)}")
+        parts.append(f"**{population}**, {name}\n\n{table(['choice', *MEASURES], rows)}")
     return "\n\n".join(parts)
 
 
@@ -81,6 +77,10 @@ def stated_sentence(answers: Answers) -> str:
 
 
 _AUTHORS = 8  # networks in a setting of the authors' code
+_CANNOT_TELL = (
+    "None of these populations can tell: the formula is for square bases, and two networks are the "
+    "fewest there can be."
+)
 
 
 def networks_table(papers: Mapping[Condition, xr.Dataset]) -> str:
@@ -99,10 +99,10 @@ def networks_table(papers: Mapping[Condition, xr.Dataset]) -> str:
         n = config_of(results).networks
         last = results.variance_interval.isel(checkpoint=-1, layer=-1).sel(measure="published")
         others = ([explained_with(bound, n, m) for bound in last.values] for m in (_AUTHORS, None))
-        cells = [interval_text(row, 3) for row in (last.values, *others)]
+        cells = [interval_cell(row, 3) for row in (last.values, *others)]
         rows.append([called(condition), number(STATED[condition], 3), str(n), *cells])
     head = ["condition", "the paper", "networks", "ours", f"of {_AUTHORS}", "of ever more"]
-    return _table(head, rows) if rows else "None of these conditions is published yet."
+    return table(head, rows) if rows else "None of these conditions is published yet."
 
 
 def networks_sentence(answers: Answers) -> str:
@@ -110,16 +110,22 @@ def networks_sentence(answers: Answers) -> str:
     lines = []
     for population, answer in answers.items():
         n = config_of(answer).networks
+        if config_of(answer).components is not None or fewer(n) == n:
+            continue  # a smaller space holds no network whole
         estimate = answer.value.sel(measure="variance", bound="estimate")
         usual = estimate.sel(choice=BASELINE)
         foretold = [explained_with(float(share), n, fewer(n)) for share in usual]
         off = abs(estimate.sel(choice="fewer networks") - foretold).max()
         lines.append(f"- {population}, {fewer(n)} of {n} networks: off by at most {number(off, 4)}")
-    return "\n".join(lines)
+    return "\n".join(lines) or _CANNOT_TELL
 
 
-def _course(results: xr.Dataset) -> xr.Dataset:
-    return results.isel(checkpoint=-1).sel(reading="published")
+_BY_RECIPE = {
+    "variance, published": ("variance_interval", {"measure": "published"}),
+    "variance, means subtracted": ("variance_interval", {"measure": "corrected"}),
+    "variance, others only": ("variance_interval", {"measure": "left out"}),
+    "corr(wRSM, iRSM)": ("geometry_current", {"reading": "published", "space": "shared"}),
+}
 
 
 def recipes_table(papers: Mapping[Condition, xr.Dataset], others: Sequence[xr.Dataset]) -> str:
@@ -139,20 +145,18 @@ def recipes_table(papers: Mapping[Condition, xr.Dataset], others: Sequence[xr.Da
         if condition not in papers:
             continue
         both = (papers[condition], other)
-        head = ["layer"]
-        for results in both:
-            how = f"{config_of(results).recipe}, {results.sizes['epoch']} epochs"
-            head += [f"variance ({how})", f"corr ({how})"]
-        rows = []
-        for label in other.layer.values:
-            cells = [layer_name(label)]
-            for results in map(_course, both):
-                here = results.sel(layer=label)
-                cells += [
-                    interval_text(here.variance_interval.sel(measure="published")),
-                    interval_text(here.geometry_current.sel(space="shared")),
-                ]
-            rows.append(cells)
-        sources = "\n".join(f"- {provenance_line(results)}" for results in both)
-        parts.append(f"**{called(condition)}**\n\n{_table(head, rows)}\n\n{sources}")
+        head = [f"{config_of(r).recipe}, {r.sizes['epoch']} epochs" for r in both]
+        ends = [r.isel(checkpoint=-1) for r in both]
+        rows = [
+            [
+                layer_name(label),
+                measure,
+                *(interval_cell(end[name].sel(which).sel(layer=label)) for end in ends),
+            ]
+            for label in other.layer.values
+            for measure, (name, which) in _BY_RECIPE.items()
+        ]
+        sources = "\n".join(f"- {source_note(results)}" for results in both)
+        cells = table(["layer", "measure", *head], rows)
+        parts.append(f"**{called(condition)}**\n\n{cells}\n\n{sources}")
     return "\n\n".join(parts) or "There is no condition of which two recipes are published."

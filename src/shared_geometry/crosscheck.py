@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from shared_geometry.errors import DataError
-from shared_geometry.report import provenance_line
+from shared_geometry.report import source_note
 from shared_geometry.results import config_of, load_results
 from shared_geometry.wording import NAMES, layer_name, number
 
@@ -64,11 +64,9 @@ def report(results: xr.Dataset, others: list[xr.Dataset]) -> str:
         whole, there = largest_difference(results, other)
         gap, whole = number(gap, 4), number(whole, 4)
         also = f"; over all measures by {whole} ({there})" if whole != gap else ""
-        command = other.attrs["command"]
-        source = provenance_line(other).removesuffix(command)
         lines.append(
             f"- {_SOLVERS[config_of(other).solver]}: by at most {gap} where means are subtracted "
-            f"({where}){also}. {source}`{command}`."
+            f"({where}){also}. {source_note(other)}."
         )
     return "\n".join(lines)
 

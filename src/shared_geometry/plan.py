@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 
 from shared_geometry.activations import layer_sizes
+from shared_geometry.analysis import Settings
 from shared_geometry.architectures import recorded_layers
 from shared_geometry.checkpoints import history_path, state_path
 from shared_geometry.config import Config
@@ -30,6 +31,12 @@ class Plan(NamedTuple):
     folder: Path  # of this config
     code: str  # hash of the source that analyses
     root: str | Path | None = None  # folder of the data sets
+
+    @property
+    def settings(self) -> Settings:
+        """What the analysis needs to know of the config."""
+        it = self.config
+        return Settings(it.components, it.centre, it.solver, it.bootstrap, it.seed)
 
 
 def build(config: Config, data: Dataset, network: int) -> torch.nn.Module:

@@ -37,6 +37,12 @@ def provenance_line(found: xr.Dataset) -> str:
     )
 
 
+def source_note(found: xr.Dataset) -> str:
+    """The same as Markdown, the command as code."""
+    command = found.attrs["command"]
+    return f"{provenance_line(found).removesuffix(command)}`{command}`"
+
+
 def sources(answers: Mapping[str, xr.Dataset]) -> str:
     """Where the numbers of a figure that shows several populations come from."""
     return " | ".join(map(provenance_line, answers.values()))

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from shared_geometry.dimensions import ENOUGH
+from shared_geometry.markdown import table
 from shared_geometry.prediction import MEASURES, explained_by_maps
 from shared_geometry.surrogates import known_populations
 from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number, span
@@ -31,11 +32,6 @@ KEY = (
 )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, [":--"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def _tables(answers: Answers, head: Sequence[str], cells: Callable[[xr.Dataset], list[str]]) -> str:
     """One table a population, a row a layer."""
     parts = []
@@ -43,7 +39,7 @@ def _tables(answers: Answers, head: Sequence[str], cells: Callable[[xr.Dataset],
         rows = [
             [layer_name(label), *cells(answer.sel(layer=label))] for label in answer.layer.values
         ]
-        parts.append(f"**{population}**\n\n{_table(['layer', *head], rows)}")
+        parts.append(f"**{population}**\n\n{table(['layer', *head], rows)}")
     return "\n\n".join(parts)
 
 
@@ -53,7 +49,7 @@ def known_table(seed: int = 0) -> str:
     for name, (alignment, held_out) in known_populations(seed).items():
         found = dict(zip(MEASURES, explained_by_maps(alignment, held_out), strict=True))
         rows.append([name, *(number(found[measure].nanmean()) for measure in _SHOWN)])
-    return f"{_table(['population', *_SHOWN.values()], rows)}\n\n{KEY}."
+    return f"{table(['population', *_SHOWN.values()], rows)}\n\n{KEY}."
 
 
 def maps_table(answers: Answers) -> str:
@@ -160,7 +156,7 @@ def reasons(answers: Answers) -> str:
     head = ["population", "less rigid than noise makes it", "less rigid than within a network"]
     pairs = (("rigid networks", "networks"), ("halves of one network", "halves of two networks"))
     rows = [[name, *(_where(answer, *pair) for pair in pairs)] for name, answer in answers.items()]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def width_sentence(answers: Answers) -> str:

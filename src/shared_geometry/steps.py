@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from shared_geometry.activations import draw_units, record_activations, standardise
-from shared_geometry.analysis import Activity, Settings, analyse_layer
+from shared_geometry.analysis import Activity, analyse_layer
 from shared_geometry.controls import controls
 from shared_geometry.datasets import mean_image, split_alignment
 from shared_geometry.devices import resolve_device
@@ -152,14 +152,11 @@ def analyse(
         final = read_tensors(_final_path(it, layer))[0]["within"].to(device)
     activity = activity_of(it, layer, checkpoint) if x is None else _split(it, x)
     activity = Activity(*(part.to(device) for part in activity))
-    settings = Settings(
-        config.components, config.centre, config.solver, config.bootstrap, config.seed
-    )
     images = shown_images(activity.labels, config.display_images)
-    found = analyse_layer(activity, images, final, settings)
+    found = analyse_layer(activity, images, final, it.settings)
     within = found.pop("within")
     if last:
-        found |= controls(activity, settings)
+        found |= controls(activity, it.settings)
         write_tensors(_final_path(it, layer), {"within": within}, key)
     write_tensors(part_path(it, layer, checkpoint), found, key)
     return within

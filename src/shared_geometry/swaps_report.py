@@ -7,7 +7,8 @@ import pandas as pd
 import xarray as xr
 
 from shared_geometry.beyond.heads import ENOUGH
-from shared_geometry.wording import in_a_sentence, interval_text, layer_name, number, span
+from shared_geometry.markdown import interval_cell
+from shared_geometry.wording import in_a_sentence, layer_name, number, span
 
 Answers = Mapping[str, xr.Dataset]
 Curves = dict[str, dict[str, xr.DataArray]]
@@ -240,10 +241,8 @@ def loss_table(answers: Answers) -> str:
     heading = "| layer | " + " | ".join(names) + " |\n|:--|" + ":--|" * len(ways)
 
     def line(label: str, row: xr.Dataset) -> str:
-        losses = [interval_text(100 * row.loss.sel(way=way).values, 1) for way in ways]
-        # a cell breaks before its interval, not within
-        cells = " | ".join(text.replace(", ", ",\N{NO-BREAK SPACE}") for text in losses)
-        return f"| {layer_name(label)} | {cells} |"
+        losses = [interval_cell(100 * row.loss.sel(way=way).values, 1) for way in ways]
+        return f"| {layer_name(label)} | {' | '.join(losses)} |"
 
     return _tables(answers, heading, line)
 

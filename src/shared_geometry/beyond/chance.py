@@ -105,9 +105,8 @@ def untrained_layer(full: Activity, label: str, settings: Settings) -> dict[str,
 
 
 def _settings(it: Plan) -> Settings:
-    config = it.config
-    k = None if config.components is None else min(config.components, MOST_UNITS)
-    return Settings(k, config.centre, config.solver, config.bootstrap, config.seed)
+    k = it.config.components
+    return it.settings._replace(n_components=k and min(k, MOST_UNITS))
 
 
 def measure(it: Plan, progress: Progress) -> xr.Dataset:

@@ -141,11 +141,8 @@ def _record(it: Plan, layer: str) -> _Recorded:
 
 def _as_configured(it: Plan, recorded: _Recorded) -> _Case:
     config, labels = it.config, it.data.test.labels
-    settings = Settings(
-        config.components, config.centre, config.solver, config.bootstrap, config.seed
-    )
     parts = split_alignment(labels, config.alignment_fraction, config.seed)
-    return _Case(standardise(recorded.own), *parts, settings)
+    return _Case(standardise(recorded.own), *parts, it.settings)
 
 
 def _analysed(it: Plan, case: _Case) -> dict[str, torch.Tensor]:

@@ -117,9 +117,6 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         network), of each network with the next; ``moved`` and ``moved_random`` (layer, network).
     """
     config, layers, n = it.config, list(it.layers), it.config.networks
-    settings = Settings(
-        config.components, config.centre, config.solver, config.bootstrap, config.seed
-    )
     shape = (len(layers), len(it.checkpoints), n)
     own, others = np.empty(shape), np.empty(shape)
     ends = np.empty((2, 2, len(layers), n))  # measure, end
@@ -135,7 +132,7 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
                 ends[:, 0, i] = neighbours(x)
             if j == len(it.checkpoints) - 1:
                 ends[:, 1, i] = neighbours(x)
-                change[:, i] = moved(activity.alignment, x, settings)
+                change[:, i] = moved(activity.alignment, x, it.settings)
         progress("memory", j + 1, len(it.checkpoints), f"epoch {checkpoint:g}")
     intervals = [
         [bootstrap_mean(row, n_resamples=config.bootstrap, seed=config.seed) for row in of_layer]

@@ -134,9 +134,6 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         (checkpoint, layer, measure, pair), of disjoint pairs.
     """
     config, labels = it.config, it.data.test.labels
-    settings = Settings(
-        config.components, config.centre, config.solver, config.bootstrap, config.seed
-    )
     parts = split_alignment(labels, config.alignment_fraction, config.seed)
     classes = Labels(*(labels[part] for part in parts))
     chosen = spread(it.checkpoints, MOST_PLACES // len(it.layers))
@@ -145,7 +142,7 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         for label, activity in population.activities(it, checkpoint):
             last = checkpoint == chosen[-1]
             if last:
-                ends.append(at_the_end(activity, classes, settings))
+                ends.append(at_the_end(activity, classes, it.settings))
             found = ends[-1]["control"][:, 0] if last else of_pairs(prepared(activity), pairs)
             course.append(found)
             done, total = len(course), len(chosen) * len(it.layers)

@@ -54,13 +54,10 @@ def changes_by_choice(answers: Mapping[str, xr.Dataset]) -> go.Figure:
 
 def _finding(answers: Mapping[str, xr.Dataset]) -> str:
     near = [is_close(answer) for answer in answers.values()]
-    largest = max((largest_change(answer) for answer in answers.values()), key=_size)
+    largest = {name: largest_change(answer) for name, answer in answers.items()}
+    where = max(largest, key=lambda name: abs(float(largest[name][0])))
     return (
-        f"“{largest.choice.item()}” moves the variance explained by {number(largest[0])}; "
-        f"{sum(int(part.sum()) for part in near)} of {sum(part.size for part in near)} changes "
-        f"stay within {number(CLOSE)}"
+        f"The largest change is {number(largest[where][0])} ({largest[where].choice.item()}; "
+        f"{where}); {sum(int(part.sum()) for part in near)} of "
+        f"{sum(part.size for part in near)} stay within {number(CLOSE)}"
     )
-
-
-def _size(changed: xr.DataArray) -> float:
-    return abs(float(changed[0]))
