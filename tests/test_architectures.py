@@ -15,6 +15,7 @@ from shared_geometry.architectures import (
 )
 from shared_geometry.errors import InputError
 from shared_geometry.layers import Conv, Dropout, PooledReLU, attach_generator
+from shared_geometry.patches import PatchConvolution
 from shared_geometry.randomness import torch_generator
 
 
@@ -77,6 +78,51 @@ def test_a_cut_kernel_computes_what_the_whole_one_does_and_misses_no_gradient(
     scattered = torch.zeros_like(whole)
     scattered[:, :, conv.reach, conv.reach] = conv.weight.grad
     torch.testing.assert_close(scattered, whole.grad)
+
+
+@given(
+    channels=st.integers(1, 3),
+    out=st.integers(1, 3),
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 3),
+    padding=st.integers(0, 2),
+    side=st.integers(4, 7),
+    last=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_convolution_by_patches_is_torch_s_forward_and_backward(
+    channels, out, kernel, stride, padding, side, last
+):
+    order = torch.channels_last if last else torch.contiguous_format
+    generator = torch_generator(0, channels, out, kernel, stride, padding, side)
+
+    def draw(*shape):
+        drawn = torch.randn(shape, dtype=torch.float64, generator=generator)
+        return drawn.contiguous(memory_format=order).requires_grad_()
+
+    mine = draw(2, channels, side, side), draw(out, channels, kernel, kernel)
+    other = [t.detach().clone().requires_grad_() for t in mine]
+    found = PatchConvolution.apply(*mine, stride, padding)
+    expected = functional.conv2d(*other, stride=stride, padding=padding)
+    torch.testing.assert_close(found, expected)
+    direction = torch.randn(expected.shape, dtype=torch.float64, generator=generator)
+    found.backward(direction)
+    expected.backward(direction)
+    for a, b in zip(mine, other, strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+
+
+def test_resnet18_in_bfloat16_has_the_gradients_of_float64_up_to_its_rounding():
+    short = _build("resnet18").to(memory_format=torch.channels_last)
+    exact = _build("resnet18").double()
+    x = torch.randn(16, 3, 32, 32, generator=torch_generator(0, "x"))
+    with torch.autocast("cpu", torch.bfloat16):
+        short(x.to(memory_format=torch.channels_last)).square().mean().backward()
+    exact(x.double()).square().mean().backward()
+    for (name, a), b in zip(short.named_parameters(), exact.parameters(), strict=True):
+        cosine = functional.cosine_similarity(a.grad.double().flatten(), b.grad.flatten(), dim=0)
+        assert cosine > 0.93, name
+        assert a.grad.stride() == a.stride(), name
 
 
 def test_pooling_before_the_relu_is_pooling_after_it_forward_and_backward():

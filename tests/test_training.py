@@ -284,6 +284,38 @@ def test_rmsprop_in_one_pass_is_torch_s_own():
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["paper", "fast"])
+@pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
+def test_weights_take_the_same_steps_in_whatever_order_they_lie(name, order):
+    how = recipe(name, "resnet18")
+    networks = [build_network("resnet18", in_channels=1, image_size=16, n_classes=10) for _ in "ab"]
+    ours, theirs = networks[0].to(memory_format=order), networks[1]
+    optimiser = optimisers.make_optimiser(ours, how)
+    ids = {id(w) for w in optimisers.kernels(theirs, (torch.nn.Conv2d, torch.nn.Linear))}
+    kind = {"paper": torch.optim.Adam, "fast": torch.optim.AdamW}[name]
+    decay = {"paper": 2 * how.l2, "fast": how.weight_decay}[name]
+    if name == "paper":
+        ids -= {id(theirs.logits.weight)}
+    groups = [
+        {"params": [w for w in theirs.parameters() if (id(w) in ids) == decays], "weight_decay": d}
+        for decays, d in ((True, decay), (False, 0.0))
+    ]
+    plain = kind(groups, eps=how.epsilon, foreach=False)
+    generator = torch_generator(0, "gradients")
+    for _ in range(3):
+        for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+            gradient = torch.randn(a.shape, generator=generator)
+            a.grad = gradient.to(memory_format=order) if a.ndim == 4 else gradient.clone()
+            b.grad = gradient.clone()
+        for one in (optimiser, plain):
+            for group in one.param_groups:
+                group["lr"] = 1e-2
+            one.step()
+        assert all(w.grad is None for w in ours.parameters())
+    for (key, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6, msg=key)
+
+
 def test_weight_decay_of_the_paper_is_the_gradient_of_keras_s_penalty_on_kernels_alone():
     def build():
         torch.manual_seed(0)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared_geometry.errors import InputError
+from shared_geometry.patches import PatchConvolution
 
 
 class Dropout(nn.Module):
@@ -100,16 +101,29 @@ class Conv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (n, before, h, w) to (n, after, h / stride, w / stride)."""
-        pair = self.pair and not x.is_cuda  # a GPU gathers weights slower than it convolves
-        if not (self.covers or pair):
-            return super().forward(x)
-        rows = x.permute(0, 2, 3, 1).flatten(1)  # (n, h * w * before)
         weight = self.weight.permute(0, 2, 3, 1)  # (after, kernel, kernel, before), as it lies
+        rows = x.permute(0, 2, 3, 1)  # (n, h, w, before)
         if self.covers:
-            return functional.linear(rows, weight.flatten(1))[..., None, None]
-        weight = weight.flatten(1, 2).index_select(1, _pair_taps(weight.device))
-        y = functional.linear(rows, weight.view(4 * self.out_channels, -1))
-        return y.view(-1, self.out_channels, 2, 2)
+            return functional.linear(rows.flatten(1), weight.flatten(1))[..., None, None]
+        if x.is_cuda:  # gathers slower than it convolves
+            return super().forward(x)
+        stride = self.stride[0]
+        if self.kernel_size == (1, 1):
+            rows = rows[:, ::stride, ::stride]
+            return functional.linear(rows, weight.flatten(1)).permute(0, 3, 1, 2)
+        if self.after_side <= 4 and (dtype := _type_of_products(x)) is torch.bfloat16:
+            kernels = self.weight.to(dtype)
+            return PatchConvolution.apply(x.to(dtype), kernels, stride, self.padding[0])
+        if self.pair:
+            weight = weight.flatten(1, 2).index_select(1, _pair_taps(weight.device))
+            y = functional.linear(rows.flatten(1), weight.view(4 * self.out_channels, -1))
+            return y.view(-1, self.out_channels, 2, 2)
+        return super().forward(x)
+
+
+def _type_of_products(x: Tensor) -> torch.dtype:
+    """Type in which ``x`` would be multiplied on the CPU."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
 
 
 def _pair_taps(device: torch.device) -> Tensor:

@@ -37,10 +37,38 @@ class RMSprop(torch.optim.Adam):
             }
 
 
+def _as_it_lies(tensor: Tensor) -> Tensor:
+    """View of a tensor in channels_last with its axes in the order of memory; others themselves."""
+    last = tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return tensor.permute(0, 2, 3, 1) if last else tensor
+
+
+class _HandOver:
+    """Gives an optimiser, before each step, the gradients of the weights that its views show.
+
+    torch's fused kernels on a CPU copy every gradient whose axes are not in the order of memory.
+
+    Parameters
+    ----------
+    views : dict of Tensor to Tensor
+        Of each weight the view that the optimiser has in its place.
+    """
+
+    def __init__(self, views: dict[Tensor, Tensor]) -> None:
+        self.views = views
+
+    def __call__(self, *_: object) -> None:
+        for weight, view in self.views.items():
+            view.grad = None if weight.grad is None else _as_it_lies(weight.grad)
+            weight.grad = None
+
+
 def make_optimiser(
     network: nn.Module, how: Recipe, *, capturable: bool = False
 ) -> torch.optim.Optimizer:
     """The recipe's optimiser over all parameters; its learning rate is set at every step.
+
+    A step takes the parameters' gradients away, so that none is left to be zeroed.
 
     Parameters
     ----------
@@ -54,11 +82,14 @@ def make_optimiser(
     rest = [weight for weight in network.parameters() if id(weight) not in ids]
     # torch adds weight_decay * w to the gradient, and the gradient of l2 * ||w||^2 is 2 l2 w.
     decay = 2 * how.l2 or how.weight_decay
+    views = {weight: _as_it_lies(weight.detach()) for weight in decayed + rest}
     groups = [
-        {"params": decayed, "weight_decay": decay},
-        {"params": rest, "weight_decay": 0.0},
+        {"params": [views[weight] for weight in decayed], "weight_decay": decay},
+        {"params": [views[weight] for weight in rest], "weight_decay": 0.0},
     ]
     if not decay:  # one group takes half the kernels
-        groups = [{"params": decayed + rest}]
+        groups = [{"params": list(views.values())}]
     kinds = {"rmsprop": RMSprop, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    return kinds[how.optimiser](groups, eps=how.epsilon, fused=True, capturable=capturable)
+    optimiser = kinds[how.optimiser](groups, eps=how.epsilon, fused=True, capturable=capturable)
+    optimiser.register_step_pre_hook(_HandOver(views))
+    return optimiser

@@ -31,6 +31,7 @@ from shared_geometry.randomness import derive_seed, torch_generator
 from shared_geometry.recipes import Plateau
 
 _TEST_BATCH = 500
+_STATE = 2  # to be raised when states on disk would be read wrongly
 
 
 class Run:
@@ -65,7 +66,8 @@ class Run:
         self.answers.refresh()
 
     def _read_state(self, path: Path) -> tuple[dict[str, Tensor], dict]:
-        return read_tensors(path, {"training": self.job.training, "network": self.network})
+        expected = {"training": self.job.training, "network": self.network, "state": _STATE}
+        return read_tensors(path, expected)
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.optimiser.param_groups for p in group["params"]]
@@ -79,6 +81,7 @@ class Run:
         about = {
             "training": self.job.training,
             "network": self.network,
+            "state": _STATE,
             "step": self.step,
             "loss": float(self.loss),
             "plateau": [self.plateau.rate, self.plateau.best, self.plateau.wait],
@@ -131,7 +134,6 @@ class Run:
     def learn(self, images: Tensor, labels: Tensor) -> None:
         """What a step does to the network."""
         loss = functional.cross_entropy(self.answers(images), labels)
-        self.optimiser.zero_grad()
         loss.backward()
         self.answers.take_gradients()
         self.optimiser.step()
