@@ -330,7 +330,8 @@ def test_an_answer_is_small_and_read_again_as_it_was(answer):
 
 def test_an_answer_says_what_made_it_in_a_line(answer):
     line = report.provenance_line(answer[0])
-    assert line.startswith("3 ConvNets on handwritten digits, recipe “fast”, 2 epochs, seed 0; ")
+    start = "3 ConvNets on handwritten digits, recipe “fast”, 2 epochs of 300 images, seed 0; "
+    assert line.startswith(start)
     assert "; commit " in line
     assert line.endswith(answer[0].attrs["command"])
     assert "study heads" in line

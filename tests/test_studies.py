@@ -91,7 +91,7 @@ def test_published_answers_are_found_by_their_titles_and_judged_in_the_ledger(tr
     assert list(studies.published("trial", tmp_path)) == ["ConvNet, handwritten digits"]
     (row,) = ledger.beyond_rows(tmp_path)
     assert (row.verdict, row.condition, row.found.value) == (
-        HOLDS, "ConvNet, handwritten digits", "3 layers"
+        HOLDS, "ConvNet, handwritten digits: 2 networks, 1 epoch of 300 images", "3 layers"
     )  # fmt: skip
     table = ledger.table([row], ["trial"])
     assert "**There are layers.**" in table

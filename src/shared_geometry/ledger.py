@@ -28,6 +28,7 @@ from shared_geometry.claims import (
 )
 from shared_geometry.errors import DataError
 from shared_geometry.recipes import recipe
+from shared_geometry.report import length
 from shared_geometry.results import config_of, load_results
 from shared_geometry.rules import FAILS, HOLDS, IN_PART, Found
 from shared_geometry.wording import NAMES
@@ -150,6 +151,10 @@ def experiment_rows(results: Mapping[Condition, xr.Dataset]) -> list[Row]:
     return rows
 
 
+def _population(name: str, found: xr.Dataset) -> str:
+    return f"{name}: {config_of(found).networks} networks, {length(found)}"
+
+
 def beyond_rows(
     folder: str | Path, results: Mapping[Condition, xr.Dataset] | None = None
 ) -> list[Row]:
@@ -165,11 +170,14 @@ def beyond_rows(
     rows = []
     for name in studies.names():
         claim, answers = studies.claim_of(name), studies.published(name, folder)
+        if not answers:
+            rows.append(_judged(claim, "", name, None))
         rows += [
-            _judged(claim, title, name, answer) for title, answer in (answers or {"": None}).items()
+            _judged(claim, _population(title, answer), name, answer)
+            for title, answer in answers.items()
         ]
     return rows + [
-        _judged(emergence.CLAIM, called(condition), "emergence", result)
+        _judged(emergence.CLAIM, _population(called(condition), result), "emergence", result)
         for condition, result in (results or {}).items()
     ]
 

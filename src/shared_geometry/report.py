@@ -26,12 +26,19 @@ def _subject(results: xr.Dataset) -> str:
     return f"{NAMES[config.architecture]}s on {NAMES[config.dataset]}"
 
 
+def length(found: xr.Dataset) -> str:
+    """How long the networks of a run or a study's answer were trained."""
+    epochs, images = json.loads(found.attrs["recipe"])["epochs"], config_of(found).train_images
+    plural = "" if epochs == 1 else "s"
+    return f"{epochs} epoch{plural}" + ("" if images is None else f" of {images:,} images")
+
+
 def provenance_line(found: xr.Dataset) -> str:
     """Recipe, networks, commit, machine and time of a run or a study's answer, in one line."""
-    config, recipe = config_of(found), json.loads(found.attrs["recipe"])
+    config = config_of(found)
     return (
         f"{config.networks} {_subject(found)}, recipe “{config.recipe}”, "
-        f"{recipe['epochs']} epochs, seed {config.seed}; "
+        f"{length(found)}, seed {config.seed}; "
         f"commit {found.attrs['commit'][:12]}; {found.attrs['hardware']}; "
         f"{float(found.attrs['seconds']):.0f} s; {found.attrs['command']}"
     )
