@@ -45,7 +45,7 @@ def test_the_study_is_kept_and_read_again(found, config, output):
     path = study_path("choices", config, output)
     assert path.stat().st_size < 100_000
     xr.testing.assert_identical(load_study("choices", path), found)
-    assert found.sizes == {"layer": 3, "choice": 12, "measure": 4, "bound": 3}
+    assert found.sizes == {"layer": 3, "choice": 13, "measure": 4, "bound": 3}
     assert found.value.notnull().all()
     assert found.change.notnull().all()
 
@@ -158,6 +158,7 @@ def test_each_choice_changes_one_thing(cases):
         "as published": set(),
         "after the ReLU": set(),  # a pooling layer
         "not standardised": {"x"},
+        "units standardised": {"x"},
         "other units": {"x"},
         "same units": {"x"},
         "half the units": {"x"},
@@ -182,6 +183,43 @@ def test_halves_are_halves_and_the_rest_stays(cases):
     torch.testing.assert_close(networks.x, usual.x[:2])
     for case in cases.values():
         assert not set(case.alignment.tolist()) & set(case.held_out.tolist())
+
+
+def test_units_are_standardised_by_the_images_aligned_on_and_silent_ones_stay_silent(it, cases):
+    recorded = choices._record(it, "pool1")
+    usual = cases["as published"]
+    recorded.own[1, 3, usual.alignment] = 0.0
+    x = choices.CHOICES["units standardised"](it, recorded, usual).x
+    assert (x[1, 3] == 0).all()
+    seen = x[..., usual.alignment].double()
+    varies = seen.var(-1) > 0
+    assert varies.sum() > 0.8 * varies.numel()
+    assert not varies[1, 3]
+    torch.testing.assert_close(seen.mean(-1), torch.zeros_like(seen[..., 0]), atol=1e-4, rtol=0)
+    deviation = seen.std(-1, correction=0)[varies]
+    torch.testing.assert_close(deviation, torch.ones_like(deviation), atol=1e-3, rtol=0)
+
+
+def test_a_channel_holds_the_variance_of_its_units():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 6, 5000, generator=generator) * torch.tensor([3.0, 1, 1, 1, 2, 0])[:, None]
+    channel = torch.tensor([[0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 1, 1]])
+    shares = choices.channel_shares(x + 7, channel, 4)
+    expected = torch.tensor([[10, 2, 4, 0], [9, 7, 0, 0]], dtype=torch.float64) / 16
+    torch.testing.assert_close(shares, expected, atol=0.01, rtol=0)
+
+
+def test_channels_of_a_layer_are_those_of_its_network(found, it):
+    assert found.channels.values.tolist() == [32, 64, 512]
+    assert ((found.effective >= 1) & (found.effective <= found.channels)).all()
+    assert ((found.largest > 0) & (found.largest <= 1)).all()
+    recorded = choices._record(it, "pool2")
+    assert int(recorded.channel.min()) >= 0
+    assert int(recorded.channel.max()) < recorded.n_channels == 64
+    text = choices_report.channels_table({"one": found})
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 3
+    assert "| second pooling | 64 |" in rows[3]
 
 
 def test_half_the_images_are_no_fewer_than_units(it, cases):

@@ -30,6 +30,25 @@ def changes_alt(answers: Answers) -> str:
     return f"Dots by choice, a dot a layer ({layers}). {population}: {'; '.join(parts)}."
 
 
+def channels_table(answers: Answers) -> str:
+    """How evenly the channels of each layer carry its variance, a table a population."""
+    parts = []
+    for population, answer in answers.items():
+        rows = [
+            [
+                layer_name(label),
+                str(int(part.channels)),
+                interval_text(part.largest),
+                interval_text(part.effective, 1),
+            ]
+            for label in answer.layer.values
+            for part in [answer.sel(layer=label)]
+        ]
+        head = ["layer", "channels", "part in the largest", "as if so many carried it"]
+        parts.append(f"**{population}**\n\n{table(head, rows)}")
+    return "\n\n".join(parts)
+
+
 def last_layer_table(answers: Answers) -> str:
     """Every measure by every choice in the last hidden layer, a table a population."""
     parts = []

@@ -2,7 +2,8 @@
 
 The paper's text leaves some choices open, and its authors' code makes each in one way.  Here the
 networks stay as they are.  Every layer is analysed as the config says, and again with one thing
-changed; the change of a network's variance explained is paired, for it is the same network.
+changed; the change of a network's variance explained is paired, for it is the same network.  How
+evenly a layer's channels carry its variance tells where units' means and scales matter most.
 """
 
 from collections.abc import Callable
@@ -31,9 +32,11 @@ from shared_geometry.randomness import torch_generator
 from shared_geometry.rules import Found
 from shared_geometry.statistics import bootstrap_mean
 from shared_geometry.steps import shown_images
+from shared_geometry.stitching import channels
 from shared_geometry.wording import interval_text, layer_name
 
-FORMAT = 1
+FORMAT = 2
+USES = ("stitching",)  # knows channels
 
 MEASURES = ("variance", "variance, others only", "corr(wRSM, iRSM)", "consistency")
 BASELINE = "as published"
@@ -46,6 +49,8 @@ class _Recorded(NamedTuple):
     own: torch.Tensor  # (n_networks, n_units, n_images): units that each network drew
     other: torch.Tensor  # the same, of another draw
     same: torch.Tensor  # the same, of the first network's draw
+    channel: torch.Tensor  # (n_networks, n_units): of each unit of `own`
+    n_channels: int
 
 
 class _Case(NamedTuple):
@@ -65,6 +70,13 @@ def _half(n: int, least: int, it: Plan, what: str) -> torch.Tensor:
     """Half of so many things, drawn at random, but at least so many; rising indices."""
     generator = torch_generator(it.config.seed, "choices", what)
     return torch.randperm(n, generator=generator)[: max(n // 2, min(n, least))].sort().values
+
+
+def _scaled_units(_: Plan, recorded: _Recorded, case: _Case) -> _Case:
+    seen = recorded.own[..., case.alignment]
+    mean, deviation = seen.mean(-1, keepdim=True), seen.std(-1, keepdim=True, correction=0)
+    x = (recorded.own - mean) / deviation
+    return case._replace(x=x.where(deviation > 0, 0.0))
 
 
 def _half_units(it: Plan, recorded: _Recorded, case: _Case) -> _Case:
@@ -99,6 +111,7 @@ CHOICES: dict[str, Change] = {
     BASELINE: lambda it, recorded, case: case,
     "after the ReLU": lambda it, r, case: case._replace(x=standardise(r.own.relu())),
     "not standardised": lambda it, r, case: case._replace(x=r.own),
+    "units standardised": _scaled_units,
     "other units": lambda it, r, case: case._replace(x=standardise(r.other)),
     "same units": lambda it, r, case: case._replace(x=standardise(r.same)),
     "half the units": _half_units,
@@ -122,12 +135,13 @@ def _draws(it: Plan, layer: str, network: int) -> list[torch.Tensor]:
 
 def _record(it: Plan, layer: str) -> _Recorded:
     """One layer of all trained networks over all unseen images."""
-    mean, found = mean_image(it.data.train.images), []
+    mean, found, own = mean_image(it.data.train.images), [], []
     for network in range(it.config.networks):
         draws = _draws(it, layer, network)
         union = torch.cat(draws).unique()
+        module = network_at(it, network)
         (x,) = record_activations(
-            network_at(it, network),
+            module,
             it.data.test.images,
             {layer: it.layers[layer]},
             mean_image=mean,
@@ -136,7 +150,26 @@ def _record(it: Plan, layer: str) -> _Recorded:
             name=f"network {network}",
         ).values()
         found.append([x[torch.searchsorted(union, units)] for units in draws])
-    return _Recorded(*(torch.stack(parts) for parts in zip(*found, strict=True)))
+        own.append(draws[0])
+    n_channels = channels(module, layer)
+    activity = (torch.stack(parts) for parts in zip(*found, strict=True))
+    places = it.sizes[layer] // n_channels
+    return _Recorded(*activity, torch.stack(own) // places, n_channels)
+
+
+def channel_shares(x: torch.Tensor, channel: torch.Tensor, n_channels: int) -> torch.Tensor:
+    """Part of a layer's variance over images that lies in each channel, (n_networks, n_channels).
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_networks, n_units, n_images)
+    channel : Tensor of shape (n_networks, n_units), int64
+        Of each unit.
+    n_channels : int
+    """
+    variance = x.double().var(-1, correction=0)
+    held = variance.new_zeros(len(x), n_channels).scatter_add_(1, channel, variance)
+    return held / held.sum(1, keepdim=True)
 
 
 def _as_configured(it: Plan, recorded: _Recorded) -> _Case:
@@ -190,10 +223,14 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
     xarray.Dataset
         ``value`` (layer, choice, measure, bound): `MEASURES` as the authors compute them, and
         with S the mean of the other networks; 95 % intervals over networks.  ``change`` (layer,
-        choice, bound): of the first measure from `BASELINE`, paired network by network.
+        choice, bound): of the first measure from `BASELINE`, paired network by network.  Of what
+        is analysed as configured, ``channels`` (layer); ``largest`` (layer, bound), the part of
+        the variance over images that lies in a network's largest channel; ``effective`` (layer,
+        bound), the number of channels that would carry it evenly, one over the sum of the squares
+        of `channel_shares`.
     """
     how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
-    values, changes = [], []
+    values, changes, held = [], [], []
     for layer in it.layers:
         recorded = _record(it, layer)
         usual, found = _as_configured(it, recorded), {}
@@ -206,6 +243,9 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
             total = len(it.layers) * len(CHOICES)
             progress("choices", done, total, f"{layer_name(layer)}, {name}")
         base = found[BASELINE]["variance"]
+        shares = channel_shares(usual.x, recorded.channel, recorded.n_channels)
+        evenness = shares.amax(1), 1 / shares.square().sum(1)
+        held.append((recorded.n_channels, *(list(bootstrap_mean(e, **how)) for e in evenness)))
         values.append([row["value"].tolist() for row in found.values()])
         changes.append(
             [
@@ -213,8 +253,12 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
                 for row in found.values()
             ]
         )
+    n_channels, largest, effective = zip(*held, strict=True)
     return xr.Dataset(
         {
+            "channels": ("layer", list(n_channels)),
+            "largest": (("layer", "bound"), list(largest)),
+            "effective": (("layer", "bound"), list(effective)),
             "value": (("layer", "choice", "measure", "bound"), values),
             "change": (("layer", "choice", "bound"), changes),
         },
