@@ -222,6 +222,19 @@ def test_channels_of_a_layer_are_those_of_its_network(found, it):
     assert "| second pooling | 64 |" in rows[3]
 
 
+def test_a_layer_that_few_channels_carry_is_named(found):
+    even = found.assign(effective=found.effective * 0 + found.channels)
+    told = choices_report.few_channels_sentence({"one": even})
+    assert told == "In none of these populations do fewer than 10 % of the channels carry a layer."
+    few = even.copy(deep=True)
+    few.effective.loc["pool2"] = [2.2, 1.8, 2.6]
+    told = choices_report.few_channels_sentence({"one": even, "two": few})
+    (line,) = [line for line in told.splitlines() if line.startswith("-")]
+    assert line.startswith("- two, the second pooling layer: 2.2 [1.8, 2.6] of 64 channels; ")
+    few.effective.loc["pool2"] = [2.2, 1.8, 6.5]
+    assert "two" not in choices_report.few_channels_sentence({"one": even, "two": few})
+
+
 def test_half_the_images_are_no_fewer_than_units(it, cases):
     usual = cases["as published"]
     few = usual._replace(alignment=usual.alignment[:30])

@@ -49,6 +49,29 @@ def channels_table(answers: Answers) -> str:
     return "\n\n".join(parts)
 
 
+_FEW = 0.1  # part of a layer's channels
+
+
+def few_channels_sentence(answers: Answers) -> str:
+    """Layers that few channels carry, and what is explained there once units are standardised."""
+    lines = []
+    for population, answer in answers.items():
+        shares = answer.value.sel(measure="variance")
+        for label in answer.layer.values:
+            part, share = answer.sel(layer=label), shares.sel(layer=label)
+            if float(part.effective.sel(bound="high")) < _FEW * int(part.channels):
+                lines.append(
+                    f"- {population}, {in_a_sentence(label)}: "
+                    f"{interval_text(part.effective, 1)} of {int(part.channels)} channels; "
+                    f"explained, as published, {interval_text(share.sel(choice=BASELINE))}; with "
+                    f"units standardised, {interval_text(share.sel(choice='units standardised'))}"
+                )
+    whole = f"fewer than {100 * _FEW:.0f} % of the channels carry a layer"
+    if not lines:
+        return f"In none of these populations do {whole}."
+    return f"Where {whole}, by this count:\n\n" + "\n".join(lines)
+
+
 def last_layer_table(answers: Answers) -> str:
     """Every measure by every choice in the last hidden layer, a table a population."""
     parts = []
