@@ -5,7 +5,7 @@ import pytest
 import torch
 import xarray as xr
 
-from shared_geometry import choices_report, figures
+from shared_geometry import alternatives, choices_report, figures
 from shared_geometry.activations import draw_units, standardise
 from shared_geometry.analysis import BOUNDS
 from shared_geometry.beyond import choices
@@ -18,7 +18,7 @@ from shared_geometry.statistics import bootstrap_mean
 from shared_geometry.steps import activity_of, forget_activity, record
 from shared_geometry.studies import load_study, study, study_path
 
-NAMES = list(choices.CHOICES)
+NAMES = list(alternatives.CHOICES)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_the_study_is_kept_and_read_again(found, config, output):
 
 
 def test_as_published_it_is_the_experiment(found, experiment):
-    here = found.value.sel(choice=choices.BASELINE)
+    here = found.value.sel(choice=alternatives.BASELINE)
     end = experiment.isel(checkpoint=-1)
     published = end.sel(reading="published")
     for measure, expected in (
@@ -61,7 +61,7 @@ def test_as_published_it_is_the_experiment(found, experiment):
         ("consistency", published.consistency),
     ):
         np.testing.assert_allclose(here.sel(measure=measure), expected, atol=1e-5)
-    assert (found.change.sel(choice=choices.BASELINE) == 0).all()
+    assert (found.change.sel(choice=alternatives.BASELINE) == 0).all()
 
 
 def test_with_means_subtracted_it_is_the_other_reading(found, experiment):
@@ -116,9 +116,9 @@ def it(config, output, found):
 
 @pytest.fixture(scope="module")
 def cases(it):
-    recorded = choices._record(it, "pool1")
-    usual = choices._as_configured(it, recorded)
-    return {name: change(it, recorded, usual) for name, change in choices.CHOICES.items()}
+    recorded = alternatives.record_draws(it, "pool1")
+    usual = alternatives.as_configured(it, recorded)
+    return {name: change(it, recorded, usual) for name, change in alternatives.CHOICES.items()}
 
 
 def test_activity_is_that_of_the_experiment(it, cases):
@@ -126,13 +126,13 @@ def test_activity_is_that_of_the_experiment(it, cases):
     record(it, range(3), last)
     expected = activity_of(it, "pool1", last)
     forget_activity(it, last)
-    case = cases[choices.BASELINE]
+    case = cases[alternatives.BASELINE]
     torch.testing.assert_close(case.x[..., case.alignment], expected.alignment)
     torch.testing.assert_close(case.x[..., case.held_out], expected.held_out)
 
 
 def test_units_are_drawn_again_or_shared_or_halved(it):
-    own, other, same = zip(*(choices._draws(it, "pool1", i) for i in range(3)), strict=True)
+    own, other, same = zip(*(alternatives._draws(it, "pool1", i) for i in range(3)), strict=True)
     size = it.sizes["pool1"]
     for i in range(3):
         assert torch.equal(own[i], draw_units(size, 24, it.config.seed, i, "pool1"))
@@ -142,7 +142,7 @@ def test_units_are_drawn_again_or_shared_or_halved(it):
 
 
 def test_each_choice_changes_one_thing(cases):
-    usual = cases[choices.BASELINE]
+    usual = cases[alternatives.BASELINE]
 
     def differ(case):
         fields = {
@@ -186,10 +186,10 @@ def test_halves_are_halves_and_the_rest_stays(cases):
 
 
 def test_units_are_standardised_by_the_images_aligned_on_and_silent_ones_stay_silent(it, cases):
-    recorded = choices._record(it, "pool1")
+    recorded = alternatives.record_draws(it, "pool1")
     usual = cases["as published"]
     recorded.own[1, 3, usual.alignment] = 0.0
-    x = choices.CHOICES["units standardised"](it, recorded, usual).x
+    x = alternatives.CHOICES["units standardised"](it, recorded, usual).x
     assert (x[1, 3] == 0).all()
     seen = x[..., usual.alignment].double()
     varies = seen.var(-1) > 0
@@ -213,7 +213,7 @@ def test_channels_of_a_layer_are_those_of_its_network(found, it):
     assert found.channels.values.tolist() == [32, 64, 512]
     assert ((found.effective >= 1) & (found.effective <= found.channels)).all()
     assert ((found.largest > 0) & (found.largest <= 1)).all()
-    recorded = choices._record(it, "pool2")
+    recorded = alternatives.record_draws(it, "pool2")
     assert int(recorded.channel.min()) >= 0
     assert int(recorded.channel.max()) < recorded.n_channels == 64
     text = choices_report.channels_table({"one": found})
@@ -238,16 +238,16 @@ def test_a_layer_that_few_channels_carry_is_named(found):
 def test_half_the_images_are_no_fewer_than_units(it, cases):
     usual = cases["as published"]
     few = usual._replace(alignment=usual.alignment[:30])
-    kept = choices.CHOICES["half the images"](it, None, few).alignment
+    kept = alternatives.CHOICES["half the images"](it, None, few).alignment
     assert len(kept) == 24
 
 
 def test_a_small_shared_space_is_no_larger_than_half_the_units(it):
     config = it.config.model_copy(update={"components": 20})
     small = it._replace(config=config)
-    recorded = choices._record(small, "pool1")
-    usual = choices._as_configured(small, recorded)
-    case = choices.CHOICES["half the units"](small, recorded, usual)
+    recorded = alternatives.record_draws(small, "pool1")
+    usual = alternatives.as_configured(small, recorded)
+    case = alternatives.CHOICES["half the units"](small, recorded, usual)
     assert (usual.settings.n_components, case.settings.n_components) == (20, 12)
 
 
@@ -312,7 +312,7 @@ def test_the_figure_shows_each_change_with_its_interval(found):
     shown = [t for t in figure.data if t.visible]
     assert [t.name for t in shown] == ["first pooling", "second pooling", "dense"]
     estimate, low, high = (
-        found.change.sel(layer="dense", bound=bound).drop_sel(choice=choices.BASELINE)
+        found.change.sel(layer="dense", bound=bound).drop_sel(choice=alternatives.BASELINE)
         for bound in BOUNDS
     )
     np.testing.assert_allclose(shown[2].x, estimate)

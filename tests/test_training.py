@@ -286,9 +286,10 @@ def test_rmsprop_in_one_pass_is_torch_s_own():
 
 @pytest.mark.parametrize("name", ["paper", "fast"])
 @pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
-def test_weights_take_the_same_steps_in_whatever_order_they_lie(name, order):
+@pytest.mark.parametrize("gradients", [torch.channels_last, torch.contiguous_format])
+def test_weights_take_the_same_steps_in_whatever_order_they_lie(name, order, gradients):
     how = recipe(name, "resnet18")
-    networks = [build_network("resnet18", in_channels=1, image_size=16, n_classes=10) for _ in "ab"]
+    networks = [build_network("resnet18", in_channels=7, image_size=16, n_classes=10) for _ in "ab"]
     ours, theirs = networks[0].to(memory_format=order), networks[1]
     optimiser = optimisers.make_optimiser(ours, how)
     ids = {id(w) for w in optimisers.kernels(theirs, (torch.nn.Conv2d, torch.nn.Linear))}
@@ -305,7 +306,7 @@ def test_weights_take_the_same_steps_in_whatever_order_they_lie(name, order):
     for _ in range(3):
         for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
             gradient = torch.randn(a.shape, generator=generator)
-            a.grad = gradient.to(memory_format=order) if a.ndim == 4 else gradient.clone()
+            a.grad = gradient.to(memory_format=gradients) if a.ndim == 4 else gradient.clone()
             b.grad = gradient.clone()
         for one in (optimiser, plain):
             for group in one.param_groups:

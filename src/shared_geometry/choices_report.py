@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import xarray as xr
 
-from shared_geometry.beyond.choices import BASELINE, MEASURES, explained_with, fewer
+from shared_geometry.alternatives import BASELINE, fewer
+from shared_geometry.beyond.choices import MEASURES, explained_with
 from shared_geometry.claims import STATED, Condition
 from shared_geometry.ledger import called, has_papers_length
 from shared_geometry.markdown import interval_cell, table

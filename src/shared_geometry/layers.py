@@ -97,6 +97,7 @@ class Conv(nn.Conv2d):
         )
         # one product of matrices: every pixel meets every other
         self.covers = self.after_side == 1 and last + 1 - first == side
+        self.small = self.after_side <= 4  # in bfloat16 one product is the quicker way
         self.pair = side == 2 and kernel == 3 and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ class Conv(nn.Conv2d):
         if self.kernel_size == (1, 1):
             rows = rows[:, ::stride, ::stride]
             return functional.linear(rows, weight.flatten(1)).permute(0, 3, 1, 2)
-        if self.after_side <= 4 and (dtype := _type_of_products(x)) is torch.bfloat16:
+        if self.small and (dtype := _type_of_products(x)) is torch.bfloat16:
             kernels = self.weight.to(dtype)
             return PatchConvolution.apply(x.to(dtype), kernels, stride, self.padding[0])
         if self.pair:

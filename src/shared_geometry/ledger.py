@@ -28,7 +28,7 @@ from shared_geometry.claims import (
 )
 from shared_geometry.errors import DataError
 from shared_geometry.recipes import recipe
-from shared_geometry.report import length
+from shared_geometry.report import training_length
 from shared_geometry.results import config_of, load_results
 from shared_geometry.rules import FAILS, HOLDS, IN_PART, Found
 from shared_geometry.wording import NAMES
@@ -152,7 +152,7 @@ def experiment_rows(results: Mapping[Condition, xr.Dataset]) -> list[Row]:
 
 
 def _population(name: str, found: xr.Dataset) -> str:
-    return f"{name}: {config_of(found).networks} networks, {length(found)}"
+    return f"{name}: {config_of(found).networks} networks, {training_length(found)}"
 
 
 def beyond_rows(

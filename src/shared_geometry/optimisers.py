@@ -37,21 +37,23 @@ class RMSprop(torch.optim.Adam):
             }
 
 
-def _as_it_lies(tensor: Tensor) -> Tensor:
-    """View of a tensor in channels_last with its axes in the order of memory; others themselves."""
-    last = tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
-    return tensor.permute(0, 2, 3, 1) if last else tensor
+def _order(weight: Tensor) -> tuple[int, ...]:
+    """Axes of a weight in the order in which it lies in memory."""
+    last = weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last)
+    return (0, 2, 3, 1) if last else tuple(range(weight.ndim))
 
 
 class _HandOver:
     """Gives an optimiser, before each step, the gradients of the weights that its views show.
 
-    torch's fused kernels on a CPU copy every gradient whose axes are not in the order of memory.
+    torch's fused kernels on a CPU walk through weight and gradient in memory, and copy a gradient
+    whose axes are in another order than its memory without using the copy.  So both come with their
+    axes in the order of the weight's memory.
 
     Parameters
     ----------
     views : dict of Tensor to Tensor
-        Of each weight the view that the optimiser has in its place.
+        Of each weight the view that the optimiser has in its place, its axes in `_order`.
     """
 
     def __init__(self, views: dict[Tensor, Tensor]) -> None:
@@ -59,8 +61,10 @@ class _HandOver:
 
     def __call__(self, *_: object) -> None:
         for weight, view in self.views.items():
-            view.grad = None if weight.grad is None else _as_it_lies(weight.grad)
-            weight.grad = None
+            gradient, weight.grad = weight.grad, None
+            if gradient is not None:  # it lies as the weight does, unless somebody else made it
+                gradient = gradient.permute(_order(weight)).contiguous()
+            view.grad = gradient
 
 
 def make_optimiser(
@@ -82,7 +86,7 @@ def make_optimiser(
     rest = [weight for weight in network.parameters() if id(weight) not in ids]
     # torch adds weight_decay * w to the gradient, and the gradient of l2 * ||w||^2 is 2 l2 w.
     decay = 2 * how.l2 or how.weight_decay
-    views = {weight: _as_it_lies(weight.detach()) for weight in decayed + rest}
+    views = {w: w.detach().permute(_order(w)) for w in decayed + rest}
     groups = [
         {"params": [views[weight] for weight in decayed], "weight_decay": decay},
         {"params": [views[weight] for weight in rest], "weight_decay": 0.0},

@@ -26,7 +26,7 @@ def _subject(results: xr.Dataset) -> str:
     return f"{NAMES[config.architecture]}s on {NAMES[config.dataset]}"
 
 
-def length(found: xr.Dataset) -> str:
+def training_length(found: xr.Dataset) -> str:
     """How long the networks of a run or a study's answer were trained."""
     epochs, images = json.loads(found.attrs["recipe"])["epochs"], config_of(found).train_images
     plural = "" if epochs == 1 else "s"
@@ -38,7 +38,7 @@ def provenance_line(found: xr.Dataset) -> str:
     config = config_of(found)
     return (
         f"{config.networks} {_subject(found)}, recipe “{config.recipe}”, "
-        f"{length(found)}, seed {config.seed}; "
+        f"{training_length(found)}, seed {config.seed}; "
         f"commit {found.attrs['commit'][:12]}; {found.attrs['hardware']}; "
         f"{float(found.attrs['seconds']):.0f} s; {found.attrs['command']}"
     )

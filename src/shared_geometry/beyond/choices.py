@@ -6,155 +6,26 @@ changed; the change of a network's variance explained is paired, for it is the s
 evenly a layer's channels carry its variance tells where units' means and scales matter most.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import torch
 import xarray as xr
 
 from shared_geometry import rules
-from shared_geometry.activations import draw_units, record_activations, standardise
-from shared_geometry.analysis import (
-    BOUNDS,
-    READINGS,
-    SPACES,
-    VARIANCE,
-    Activity,
-    Settings,
-    analyse_layer,
-)
+from shared_geometry.alternatives import BASELINE, CHOICES, Case, as_configured, record_draws
+from shared_geometry.analysis import BOUNDS, READINGS, SPACES, VARIANCE, Activity, analyse_layer
 from shared_geometry.claims import Claim
-from shared_geometry.datasets import mean_image, split_alignment
 from shared_geometry.devices import resolve_device
 from shared_geometry.plan import Plan
-from shared_geometry.population import Progress, network_at
-from shared_geometry.randomness import torch_generator
+from shared_geometry.population import Progress
 from shared_geometry.rules import Found
 from shared_geometry.statistics import bootstrap_mean
 from shared_geometry.steps import shown_images
-from shared_geometry.stitching import channels
 from shared_geometry.wording import interval_text, layer_name
 
 FORMAT = 2
-USES = ("stitching",)  # knows channels
+USES = ("alternatives", "stitching")  # what is analysed; what a channel is
 
 MEASURES = ("variance", "variance, others only", "corr(wRSM, iRSM)", "consistency")
-BASELINE = "as published"
 _SHOWN = 2  # images of a class whose RSM cells are worked out, and thrown away
-
-
-class _Recorded(NamedTuple):
-    """One layer of all networks, raw: units x images."""
-
-    own: torch.Tensor  # (n_networks, n_units, n_images): units that each network drew
-    other: torch.Tensor  # the same, of another draw
-    same: torch.Tensor  # the same, of the first network's draw
-    channel: torch.Tensor  # (n_networks, n_units): of each unit of `own`
-    n_channels: int
-
-
-class _Case(NamedTuple):
-    """What is analysed, and how."""
-
-    x: torch.Tensor  # (n_networks, n_units, n_images), all unseen images
-    alignment: torch.Tensor  # (n_alignment,), indices of images
-    held_out: torch.Tensor  # (n_held_out,)
-    settings: Settings
-    reading: str = "published"
-
-
-Change = Callable[[Plan, _Recorded, _Case], _Case]
-
-
-def _half(n: int, least: int, it: Plan, what: str) -> torch.Tensor:
-    """Half of so many things, drawn at random, but at least so many; rising indices."""
-    generator = torch_generator(it.config.seed, "choices", what)
-    return torch.randperm(n, generator=generator)[: max(n // 2, min(n, least))].sort().values
-
-
-def _scaled_units(_: Plan, recorded: _Recorded, case: _Case) -> _Case:
-    seen = recorded.own[..., case.alignment]
-    mean, deviation = seen.mean(-1, keepdim=True), seen.std(-1, keepdim=True, correction=0)
-    x = (recorded.own - mean) / deviation
-    return case._replace(x=x.where(deviation > 0, 0.0))
-
-
-def _half_units(it: Plan, recorded: _Recorded, case: _Case) -> _Case:
-    k = case.settings.n_components
-    x = standardise(recorded.own[:, _half(recorded.own.shape[1], 2, it, "units")])
-    return case._replace(
-        x=x, settings=case.settings._replace(n_components=k and min(k, x.shape[1]))
-    )
-
-
-def _half_images(it: Plan, _: _Recorded, case: _Case) -> _Case:
-    kept = _half(len(case.alignment), case.x.shape[1], it, "images")
-    return case._replace(alignment=case.alignment[kept])
-
-
-def _other_images(it: Plan, _: _Recorded, case: _Case) -> _Case:
-    config = it.config
-    parts = split_alignment(it.data.test.labels, config.alignment_fraction, config.seed + 1)
-    return case._replace(alignment=parts[0], held_out=parts[1])
-
-
-def fewer(n: int) -> int:
-    """Eight networks in ten, but two at least."""
-    return max(2, round(0.8 * n))
-
-
-def _fewer_networks(_: Plan, __: _Recorded, case: _Case) -> _Case:
-    return case._replace(x=case.x[: fewer(len(case.x))])
-
-
-CHOICES: dict[str, Change] = {
-    BASELINE: lambda it, recorded, case: case,
-    "after the ReLU": lambda it, r, case: case._replace(x=standardise(r.own.relu())),
-    "not standardised": lambda it, r, case: case._replace(x=r.own),
-    "units standardised": _scaled_units,
-    "other units": lambda it, r, case: case._replace(x=standardise(r.other)),
-    "same units": lambda it, r, case: case._replace(x=standardise(r.same)),
-    "half the units": _half_units,
-    "other images": _other_images,
-    "half the images": _half_images,
-    "fewer networks": _fewer_networks,
-    "means subtracted": lambda it, r, case: case._replace(reading="corrected"),
-    "means kept": lambda it, r, case: case._replace(settings=case.settings._replace(centre=False)),
-    "BrainIAK's SRM": lambda it, r, case: case._replace(
-        settings=case.settings._replace(solver="brainiak")
-    ),
-}
-
-
-def _draws(it: Plan, layer: str, network: int) -> list[torch.Tensor]:
-    """Units of one network for each of `_Recorded`."""
-    size, config = it.sizes[layer], it.config
-    seeds = ((config.seed, network), (config.seed + 1, network), (config.seed, 0))
-    return [draw_units(size, config.max_units, seed, who, layer) for seed, who in seeds]
-
-
-def _record(it: Plan, layer: str) -> _Recorded:
-    """One layer of all trained networks over all unseen images."""
-    mean, found, own = mean_image(it.data.train.images), [], []
-    for network in range(it.config.networks):
-        draws = _draws(it, layer, network)
-        union = torch.cat(draws).unique()
-        module = network_at(it, network)
-        (x,) = record_activations(
-            module,
-            it.data.test.images,
-            {layer: it.layers[layer]},
-            mean_image=mean,
-            units={layer: union},
-            device=resolve_device(it.config.device),
-            name=f"network {network}",
-        ).values()
-        found.append([x[torch.searchsorted(union, units)] for units in draws])
-        own.append(draws[0])
-    n_channels = channels(module, layer)
-    activity = (torch.stack(parts) for parts in zip(*found, strict=True))
-    places = it.sizes[layer] // n_channels
-    return _Recorded(*activity, torch.stack(own) // places, n_channels)
 
 
 def channel_shares(x: torch.Tensor, channel: torch.Tensor, n_channels: int) -> torch.Tensor:
@@ -172,13 +43,7 @@ def channel_shares(x: torch.Tensor, channel: torch.Tensor, n_channels: int) -> t
     return held / held.sum(1, keepdim=True)
 
 
-def _as_configured(it: Plan, recorded: _Recorded) -> _Case:
-    config, labels = it.config, it.data.test.labels
-    parts = split_alignment(labels, config.alignment_fraction, config.seed)
-    return _Case(standardise(recorded.own), *parts, it.settings)
-
-
-def _analysed(it: Plan, case: _Case) -> dict[str, torch.Tensor]:
+def _analysed(it: Plan, case: Case) -> dict[str, torch.Tensor]:
     """What `analyse_layer` finds."""
     labels = it.data.test.labels[case.held_out]
     device = resolve_device(it.config.device)
@@ -188,13 +53,13 @@ def _analysed(it: Plan, case: _Case) -> dict[str, torch.Tensor]:
     return analyse_layer(activity, images, None, case.settings)
 
 
-def _is_analysed_alike(case: _Case, other: _Case) -> bool:
+def _is_analysed_alike(case: Case, other: Case) -> bool:
     """Whether two cases differ in nothing, or in what is read from their analysis alone."""
     pairs = zip(case[:3], other[:3], strict=True)
     return case.settings == other.settings and all(torch.equal(a, b) for a, b in pairs)
 
 
-def _read(case: _Case, found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _read(case: Case, found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The rows of `MEASURES`, and each network's variance."""
     reading = READINGS.index(case.reading)
     rows = (
@@ -232,8 +97,8 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
     how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
     values, changes, held = [], [], []
     for layer in it.layers:
-        recorded = _record(it, layer)
-        usual, found = _as_configured(it, recorded), {}
+        recorded = record_draws(it, layer)
+        usual, found = as_configured(it, recorded), {}
         as_usual = _analysed(it, usual)
         for name, change in CHOICES.items():
             case = change(it, recorded, usual)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 import xarray as xr
 
-from shared_geometry.beyond.choices import BASELINE, is_close, largest_change
+from shared_geometry.alternatives import BASELINE
+from shared_geometry.beyond.choices import is_close, largest_change
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import menu
 from shared_geometry.rules import CLOSE
