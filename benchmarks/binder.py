@@ -22,9 +22,9 @@ from pathlib import Path
 import psutil
 import yaml
 
-from shared_geometry.files import write_text
-from shared_geometry.pages import default_parameters, read_pages, write_notebooks
-from shared_geometry.provenance import provenance
+from shared_geometry.basics.files import write_text
+from shared_geometry.basics.provenance import provenance
+from shared_geometry.publishing.pages import default_parameters, read_pages, write_notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "binder.json"

@@ -22,9 +22,9 @@ import nbformat
 import plotly.io
 from playwright.sync_api import sync_playwright
 
-from shared_geometry.files import write_text
-from shared_geometry.pages import read_pages
-from shared_geometry.provenance import provenance
+from shared_geometry.basics.files import write_text
+from shared_geometry.basics.provenance import provenance
+from shared_geometry.publishing.pages import read_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "pages.json"

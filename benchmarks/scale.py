@@ -18,17 +18,17 @@ from typing import NamedTuple
 
 import torch
 
-from shared_geometry import steps
-from shared_geometry.activations import standardise
+from shared_geometry.basics.files import write_tensors, write_text
+from shared_geometry.basics.provenance import provenance, source_digest
+from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.config import Config
-from shared_geometry.convergence import decaying
-from shared_geometry.costs import analysis_memory
 from shared_geometry.datasets import Dataset, Images
-from shared_geometry.files import write_tensors, write_text
-from shared_geometry.plan import Plan
-from shared_geometry.provenance import provenance, source_digest
-from shared_geometry.randomness import torch_generator
-from shared_geometry.recipes import recipe
+from shared_geometry.experiment import steps
+from shared_geometry.experiment.plan import Plan
+from shared_geometry.networks.activations import standardise
+from shared_geometry.srm.convergence import decaying
+from shared_geometry.training.costs import analysis_memory
+from shared_geometry.training.recipes import recipe
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
 N_CLASSES = 10

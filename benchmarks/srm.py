@@ -26,10 +26,10 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from shared_geometry.devices import usable_cores
-from shared_geometry.files import read_tensors, write_tensors, write_text
-from shared_geometry.provenance import provenance
-from shared_geometry.randomness import torch_generator
+from shared_geometry.basics.devices import usable_cores
+from shared_geometry.basics.files import read_tensors, write_tensors, write_text
+from shared_geometry.basics.provenance import provenance
+from shared_geometry.basics.randomness import torch_generator
 
 RESULTS = Path(__file__).parent / "results"
 HELD_OUT = 0.2
@@ -84,10 +84,10 @@ def activity(case: Case) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
 
 def real_activity(preset: str, runs: Path) -> list[Case]:
     """Two layers of trained ConvNets: the widest, and the one before the answer."""
-    from shared_geometry.activations import draw_units, record_activations, standardise
     from shared_geometry.config import Config
     from shared_geometry.datasets import mean_image
-    from shared_geometry.plan import build, plan
+    from shared_geometry.experiment.plan import build, plan
+    from shared_geometry.networks.activations import draw_units, record_activations, standardise
     from shared_geometry.training import load_checkpoint, train_population
 
     config = Config.from_preset(

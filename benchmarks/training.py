@@ -26,10 +26,10 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 
-from shared_geometry._torchvision import import_torchvision
+from shared_geometry.basics.devices import resolve_device, resolve_precision
+from shared_geometry.basics.provenance import provenance
 from shared_geometry.datasets import Dataset, Images, data_root, load_dataset
-from shared_geometry.devices import resolve_device, resolve_precision
-from shared_geometry.provenance import provenance
+from shared_geometry.datasets._torchvision import import_torchvision
 from shared_geometry.training import Recipe, recipe, train_population
 
 RESULTS = Path(__file__).parent / "results" / "training.json"

@@ -7,7 +7,7 @@ import numpy as np
 from conftest import ROOT
 from PIL import Image
 
-from shared_geometry.pages import read_pages
+from shared_geometry.publishing.pages import read_pages
 
 PAGES = [page.name for page in read_pages(ROOT)]
 WIDTHS = (360, 768, 1200, 1440)

@@ -33,8 +33,8 @@ def book():
 
     Where tests run in several processes, the first to ask builds it, and others find it built.
     """
-    from shared_geometry.locking import locked
-    from shared_geometry.publishing import build_book
+    from shared_geometry.basics.locking import locked
+    from shared_geometry.publishing.build import build_book
 
     output = ROOT / "_build" / "smoke"
     with locked(output.with_suffix(".lock")):

@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from shared_geometry.analysis import Activity, Settings, analyse_layer
 from shared_geometry.config import Config
-from shared_geometry.controls import controls
-from shared_geometry.recipes import recipe
-from shared_geometry.results import assemble
+from shared_geometry.experiment.analysis import Activity, Settings, analyse_layer
+from shared_geometry.experiment.controls import controls
+from shared_geometry.experiment.results import assemble
+from shared_geometry.training.recipes import recipe
 
 CHECKPOINTS = [0.0, 0.5, 2.0]
 CLASSES = ("cat", "dog", "ship", "frog")

@@ -13,7 +13,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from shared_geometry import capture, layers
+from shared_geometry.networks import layers
+from shared_geometry.training import capture
 
 _GPU, _HOME = torch.device("cuda"), torch.device("cpu")
 _Generator, _autocast = torch.Generator, torch.autocast

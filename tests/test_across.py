@@ -8,20 +8,28 @@ import torch
 import xarray as xr
 from scipy.linalg import orthogonal_procrustes
 
-from shared_geometry import across_report, common_space, figures, layer_maps, partners
-from shared_geometry.activations import layer_sizes
-from shared_geometry.architectures import WIDTHS, build_network
-from shared_geometry.beyond import across
+from shared_geometry import figures
+from shared_geometry.beyond.across import common_space, layer_maps, partners
+from shared_geometry.beyond.across import study as across
+from shared_geometry.beyond.across.partners import (
+    HALVES,
+    normalised,
+    only_classes,
+    populations,
+    recorded,
+)
+from shared_geometry.beyond.studies import load_study, study, study_path
+from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART
 from shared_geometry.config import Config
 from shared_geometry.datasets import load_dataset
 from shared_geometry.errors import InputError
-from shared_geometry.maps import moments
-from shared_geometry.partners import HALVES, normalised, only_classes, populations, recorded
-from shared_geometry.plan import plan
+from shared_geometry.experiment.plan import plan
+from shared_geometry.networks.activations import layer_sizes
+from shared_geometry.networks.architectures import WIDTHS, build_network
+from shared_geometry.reports import across as across_report
 from shared_geometry.rsa import compare_rsms, rsm
-from shared_geometry.rules import FAILS, HOLDS, IN_PART
-from shared_geometry.studies import load_study, study, study_path
-from shared_geometry.toys import rotations
+from shared_geometry.similarity.maps import moments
+from shared_geometry.theory.toys import rotations
 
 
 def generator(seed=0):

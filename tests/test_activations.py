@@ -7,15 +7,15 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import zscore
 from torch.nn import functional
 
-from shared_geometry.activations import (
+from shared_geometry.basics.randomness import torch_generator
+from shared_geometry.errors import InputError
+from shared_geometry.networks.activations import (
     draw_units,
     layer_sizes,
     record_activations,
     standardise,
 )
-from shared_geometry.architectures import build_network, recorded_layers
-from shared_geometry.errors import InputError
-from shared_geometry.randomness import torch_generator
+from shared_geometry.networks.architectures import build_network, recorded_layers
 
 LAYERS = recorded_layers("convnet")
 IMAGES = torch.randint(

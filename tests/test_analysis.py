@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.stats import ortho_group
 
-from shared_geometry.analysis import (
+from shared_geometry.experiment.analysis import (
     Activity,
     Settings,
     analyse_layer,
@@ -11,7 +11,7 @@ from shared_geometry.analysis import (
     fit,
     variance_explained,
 )
-from shared_geometry.controls import permuted_units, shuffled_control
+from shared_geometry.experiment.controls import permuted_units, shuffled_control
 
 N, UNITS, CLASSES = 4, 30, 5
 SETTINGS = Settings(n_components=None, centre=True, solver="torch", n_resamples=200, seed=0)

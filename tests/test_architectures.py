@@ -6,17 +6,17 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from shared_geometry.activations import layer_sizes
-from shared_geometry.architectures import (
+from shared_geometry.basics.randomness import torch_generator
+from shared_geometry.errors import InputError
+from shared_geometry.networks.activations import layer_sizes
+from shared_geometry.networks.architectures import (
     ARCHITECTURES,
     ToyNet,
     build_network,
     recorded_layers,
 )
-from shared_geometry.errors import InputError
-from shared_geometry.layers import Conv, Dropout, PooledReLU, attach_generator
-from shared_geometry.patches import PatchConvolution
-from shared_geometry.randomness import torch_generator
+from shared_geometry.networks.layers import Conv, Dropout, PooledReLU, attach_generator
+from shared_geometry.networks.patches import PatchConvolution
 
 
 def _build(architecture, **changes):

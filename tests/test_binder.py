@@ -12,7 +12,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from shared_geometry.pages import read_pages
+from shared_geometry.publishing.pages import read_pages
 
 LISTED = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
 ALIASES = {"pytorch-cpu": "torch"}

@@ -9,10 +9,10 @@ import nbformat
 import pytest
 from conftest import ROOT
 
-from shared_geometry.elsewhere import repository
-from shared_geometry.execution import executed_path
-from shared_geometry.pages import read_chapter, read_pages
-from shared_geometry.publishing import build_book
+from shared_geometry.publishing.build import build_book
+from shared_geometry.publishing.elsewhere import repository
+from shared_geometry.publishing.execution import executed_path
+from shared_geometry.publishing.pages import read_chapter, read_pages
 
 pytestmark = pytest.mark.book
 
@@ -99,7 +99,7 @@ def test_no_figure_is_lost_between_notebook_and_page(page, elements, notebooks):
         for out in outputs(notebooks[page.name])
         if "application/vnd.plotly.v1+json" in out.get("data", {})
     ]
-    assert all(shown), "a figure was displayed without shared_geometry.display.show"
+    assert all(shown), "a figure was displayed without shared_geometry.publishing.display.show"
     found = elements[f"{page.name}.html"]
     assert [match[1] for match in shown] == found.ids("figure") == list(found.data)
     assert all(figure["data"] for figure in found.data.values())

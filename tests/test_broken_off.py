@@ -12,8 +12,8 @@ import xarray as xr
 from conftest import ROOT
 
 from shared_geometry.config import Config
-from shared_geometry.plan import needs
-from shared_geometry.results import load_results
+from shared_geometry.experiment.plan import needs
+from shared_geometry.experiment.results import load_results
 
 SMOKE = Config.from_preset("smoke", device="cpu")
 RESULTS = f"{SMOKE.digest}/results.nc"

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from shared_geometry import chance_reading, chance_report, chance_tables, nulls, sharing, studies
-from shared_geometry.analysis import Activity, Settings, analyse_layer, fit, variance_explained
-from shared_geometry.beyond import chance
-from shared_geometry.ceilings import (
+from shared_geometry.basics.wording import number
+from shared_geometry.beyond import studies
+from shared_geometry.beyond.chance import reading, sharing
+from shared_geometry.beyond.chance import study as chance
+from shared_geometry.beyond.chance.ceilings import (
     calibrated,
     common_part,
     from_others,
@@ -19,17 +20,26 @@ from shared_geometry.ceilings import (
     scores_of_noise,
     with_itself,
 )
+from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART
 from shared_geometry.config import Config
-from shared_geometry.controls import lone_shuffles, shuffled_control
 from shared_geometry.errors import InputError
+from shared_geometry.experiment import nulls
+from shared_geometry.experiment.analysis import (
+    Activity,
+    Settings,
+    analyse_layer,
+    fit,
+    variance_explained,
+)
+from shared_geometry.experiment.controls import lone_shuffles, shuffled_control
+from shared_geometry.experiment.population import silent
 from shared_geometry.figures import chance as figures
-from shared_geometry.population import silent
+from shared_geometry.reports import chance as chance_report
+from shared_geometry.reports import chance_tables
 from shared_geometry.rsa import consistency
-from shared_geometry.rules import FAILS, HOLDS, IN_PART
 from shared_geometry.srm import SRM
 from shared_geometry.statistics import networks_needed, p_value
-from shared_geometry.toys import rotations
-from shared_geometry.wording import number
+from shared_geometry.theory.toys import rotations
 
 HOW = Settings(n_components=None, centre=True, solver="torch", n_resamples=50, seed=0)
 SMOKE = Config.from_preset("smoke", device="cpu")
@@ -149,10 +159,10 @@ def test_both_readings_follow_from_what_pairs_have_in_common(k, noise):
 
 @given(st.floats(-1, 1), st.floats(0.1, 1), st.integers(2, 50))
 def test_calibrated_both_readings_are_the_common_part(s, kept, n):
-    for reading, left_out in ((with_itself, False), (from_others, True)):
-        value = reading(s, kept, n)
+    for score, left_out in ((with_itself, False), (from_others, True)):
+        value = score(s, kept, n)
         assert common_part(value, kept, n, left_out=left_out) == pytest.approx(s, abs=1e-9)
-        scaled = calibrated(value, reading(0, kept, n), kept)
+        scaled = calibrated(value, score(0, kept, n), kept)
         assert scaled == pytest.approx(s / kept, abs=1e-9)
 
 
@@ -437,20 +447,20 @@ def answers(answer):
 
 def test_calibrated_values_are_worked_out_layer_by_layer(answer):
     found = answer[0]
-    scaled = chance_reading.calibrated_values(found).sel(measure="left out", bound="low")
+    scaled = reading.calibrated_values(found).sel(measure="left out", bound="low")
     value = found.value.sel(state="trained", measure="left out", bound="low")
     chance_ = found.draws.sel(state="trained", null="shuffled", measure="left out").mean("draw")
     np.testing.assert_allclose(scaled, (value - chance_) / (found.kept - chance_))
 
 
 def test_s_is_nearly_the_same_from_either_bound(answer):
-    from_left_out, from_all = chance_reading.common_parts(answer[0]).values()
+    from_left_out, from_all = reading.common_parts(answer[0]).values()
     np.testing.assert_allclose(from_left_out, from_all, atol=0.05)
 
 
 def test_expected_readings_meet_the_measured_ones_at_all_networks(answer):
-    read = chance_reading.readings_by_size(answer[0])
-    exact = chance_reading.expected_by_size(answer[0])
+    read = reading.readings_by_size(answer[0])
+    exact = reading.expected_by_size(answer[0])
     measured = read["left out"].sel(bound="estimate").isel(size=-1)
     np.testing.assert_allclose(exact["left out"].isel(size=-1), measured, atol=1e-9)
 
@@ -494,17 +504,17 @@ def test_the_number_of_networks_is_extrapolated_and_said_to_be(answer):
     found = answer[0].copy(deep=True)
     found.by_size[:] = 0.0
     found.by_size.loc[{"bound": "high"}] = 0.04
-    assert chance_reading.needed(found, "left out", 0.02) == 8
+    assert reading.needed(found, "left out", 0.02) == 8
     text = chance_report.networks_sentence({"a": found}, 0.02)
     assert "8 networks (extrapolated) for variance, others only" in text
     assert "The widest with all 2 networks are 0.040 and 0.040 wide" in text
-    assert chance_reading.needed(found, "left out", 0.5) == 3
+    assert reading.needed(found, "left out", 0.5) == 3
 
 
 def test_of_many_layers_the_first_and_the_last_are_shown(answer):
     found = answer[0]
     many = xr.concat([found, found.assign_coords(layer=["a", "b", "c"])], "layer")
-    assert chance_reading.ends(many) == ["pool1", "c"]
+    assert reading.ends(many) == ["pool1", "c"]
     assert chance_tables.ceiling_table({"a": many}).count("\n") == 3
 
 
@@ -540,5 +550,5 @@ def test_figures_by_number_of_networks_are_drawn_from_two_networks_on(answers):
     measured = answers["one"].by_size.sel(measure="left out", bound="estimate").isel(layer=0)
     shown = next(t for t in bias.data if t.name == "others only")
     np.testing.assert_allclose(shown.y, measured.mean("subset"))
-    width = chance_reading.widths(answers["one"], "left out").isel(layer=0)
+    width = reading.widths(answers["one"], "left out").isel(layer=0)
     np.testing.assert_allclose(precision.data[0].y, width)

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from conftest import ROOT
 
-from shared_geometry.pages import default_parameters, read_pages, write_notebooks
+from shared_geometry.publishing.pages import default_parameters, read_pages, write_notebooks
 
 pytestmark = pytest.mark.book
 

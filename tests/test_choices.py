@@ -5,18 +5,20 @@ import pytest
 import torch
 import xarray as xr
 
-from shared_geometry import alternatives, choices_report, figures
-from shared_geometry.activations import draw_units, standardise
-from shared_geometry.analysis import BOUNDS
-from shared_geometry.beyond import choices
+from shared_geometry import figures
+from shared_geometry.beyond.choices import alternatives
+from shared_geometry.beyond.choices import study as choices
+from shared_geometry.beyond.studies import load_study, study, study_path
+from shared_geometry.claims.rules import CLOSE, FAILS, HOLDS, IN_PART
 from shared_geometry.config import Config
 from shared_geometry.experiment import run
-from shared_geometry.plan import plan
-from shared_geometry.recipes import recipe
-from shared_geometry.rules import CLOSE, FAILS, HOLDS, IN_PART
+from shared_geometry.experiment.analysis import BOUNDS
+from shared_geometry.experiment.plan import plan
+from shared_geometry.experiment.steps import activity_of, forget_activity, record
+from shared_geometry.networks.activations import draw_units, standardise
+from shared_geometry.reports import choices as choices_report
 from shared_geometry.statistics import bootstrap_mean
-from shared_geometry.steps import activity_of, forget_activity, record
-from shared_geometry.studies import load_study, study, study_path
+from shared_geometry.training.recipes import recipe
 
 NAMES = list(alternatives.CHOICES)
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from shared_geometry.config import Config
-from shared_geometry.results import load_results
+from shared_geometry.experiment.results import load_results
 
 
 def command(*words, cwd):

@@ -21,10 +21,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from shared_geometry import _torchvision, cifar, cifar_download
-from shared_geometry.cifar import SOURCES, Mirror, Source, content_digest
-from shared_geometry.datasets import DATASETS, load_dataset, mean_image, split_alignment
-from shared_geometry.download import TooSlow, download, md5
+from shared_geometry.datasets import (
+    DATASETS,
+    _torchvision,
+    cifar,
+    cifar_download,
+    load_dataset,
+    mean_image,
+    split_alignment,
+)
+from shared_geometry.datasets.cifar import SOURCES, Mirror, Source, content_digest
+from shared_geometry.datasets.download import TooSlow, download, md5
 from shared_geometry.errors import DataError, InputError
 
 # --- splits and the embedded data set ------------------------------------------------------------
@@ -360,7 +367,7 @@ def test_a_wrong_byte_never_enters_the_data_folder(hosts, small, tmp_path, place
 def test_fetching_that_is_killed_at_any_moment_goes_on_and_brings_the_right_bytes(
     hosts, small, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("shared_geometry.download._CHUNK", 9000)
+    monkeypatch.setattr("shared_geometry.datasets.download._CHUNK", 9000)
     hosts.piece, hosts.pause = 10_000, 0.002
     moments, killed = random.Random(0), 0
     for _ in range(25):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from shared_geometry.devices import (
+from shared_geometry.basics.devices import (
     describe_hardware,
     resolve_device,
     resolve_precision,

@@ -12,8 +12,8 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared_geometry.display import figure_html, show, to_csv
 from shared_geometry.errors import InputError
+from shared_geometry.publishing.display import figure_html, show, to_csv
 
 
 class Page(HTMLParser):

@@ -7,25 +7,21 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm, orthogonal_procrustes, sqrtm
 
-from shared_geometry import (
-    beginnings,
-    centring,
-    descent,
-    development,
-    dynamics_report,
-    figures,
-    nearness,
-)
-from shared_geometry import linear_networks as linear
-from shared_geometry.analysis import Settings
-from shared_geometry.beyond import dynamics
+from shared_geometry import figures
+from shared_geometry.beyond.dynamics import study as dynamics
+from shared_geometry.beyond.studies import load_study, study, study_path
+from shared_geometry.claims import beginnings, centring, nearness
+from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART
 from shared_geometry.config import Config
 from shared_geometry.errors import InputError
-from shared_geometry.pairs import KINDS
-from shared_geometry.report import provenance_line
-from shared_geometry.rules import FAILS, HOLDS, IN_PART
+from shared_geometry.experiment.analysis import Settings
+from shared_geometry.reports import dynamics as dynamics_report
+from shared_geometry.reports.report import provenance_line
 from shared_geometry.srm import SRM
-from shared_geometry.stability import (
+from shared_geometry.theory import descent, development
+from shared_geometry.theory import linear_networks as linear
+from shared_geometry.theory.pairs import KINDS
+from shared_geometry.theory.stability import (
     differences,
     explained_at_least,
     full_rank_misfit,
@@ -34,7 +30,6 @@ from shared_geometry.stability import (
     misfit,
     of_many,
 )
-from shared_geometry.studies import load_study, study, study_path
 
 seeds = st.integers(0, 2**31)
 TINY = 1e-9

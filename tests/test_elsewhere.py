@@ -5,7 +5,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from shared_geometry.elsewhere import FOLDER, fetching
+from shared_geometry.publishing.elsewhere import FOLDER, fetching
 
 
 @pytest.mark.parametrize("installed", [True, False])

@@ -6,11 +6,14 @@ import xarray as xr
 from examples import small_results
 from scipy import stats
 
-from shared_geometry import emergence, emergence_report, figures, ledger
-from shared_geometry.emergence import HALF, arrival, arrivals, covered_by, split, way
+from shared_geometry import figures
+from shared_geometry.claims import emergence
+from shared_geometry.claims.emergence import HALF, arrival, arrivals, covered_by, split, way
+from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART
 from shared_geometry.errors import InputError
+from shared_geometry.reports import emergence as emergence_report
+from shared_geometry.reports import ledger
 from shared_geometry.rsa import lower_triangle
-from shared_geometry.rules import FAILS, HOLDS, IN_PART
 from shared_geometry.statistics import bootstrap_mean
 
 

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from shared_geometry import crosscheck, population, steps
 from shared_geometry.config import Config
-from shared_geometry.crosscheck import largest_difference, table
 from shared_geometry.errors import DataError, InputError, SetAside
-from shared_geometry.experiment import print_progress, run
-from shared_geometry.results import load_results, save_results
-from shared_geometry.steps import shown_images
+from shared_geometry.experiment import population, print_progress, run, steps
+from shared_geometry.experiment.results import load_results, save_results
+from shared_geometry.experiment.steps import shown_images
+from shared_geometry.reports import crosscheck
+from shared_geometry.reports.crosscheck import largest_difference, table
 
 SMOKE = Config.from_preset("smoke", device="cpu")
 
@@ -178,7 +178,7 @@ def test_a_damaged_results_file_is_set_aside_and_made_again(finished, tmp_path):
 def test_results_of_another_version_of_the_analysis_are_made_again(finished, tmp_path, monkeypatch):
     _, output = finished
     shutil.copytree(output, tmp_path / "runs")
-    monkeypatch.setattr("shared_geometry.plan.source_digest", lambda: "another")
+    monkeypatch.setattr("shared_geometry.experiment.plan.source_digest", lambda: "another")
     assert run(SMOKE, output=tmp_path / "runs").attrs["code"] == "another"
 
 
@@ -195,7 +195,7 @@ def test_a_missing_data_set_is_named_before_any_work(tmp_path, monkeypatch):
     def absent(*args, **kwargs):
         raise DataError("no cifar10")
 
-    monkeypatch.setattr("shared_geometry.plan.load_dataset", absent)
+    monkeypatch.setattr("shared_geometry.experiment.plan.load_dataset", absent)
     with pytest.raises(DataError, match="no cifar10"):
         run(config, output=tmp_path)
     assert not any(tmp_path.iterdir())

@@ -7,12 +7,12 @@ from examples import CHECKPOINTS, CLASSES, small_results
 from PIL import Image
 
 from shared_geometry import figures
+from shared_geometry.basics.wording import number
 from shared_geometry.config import Config
 from shared_geometry.datasets import load_dataset
 from shared_geometry.figures.explorer import carried
 from shared_geometry.figures.grid import mosaic
-from shared_geometry.pictures import pictures
-from shared_geometry.wording import number
+from shared_geometry.publishing.pictures import pictures
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 import pytest
 
-from shared_geometry.costs import PROCESS, analysis_memory
-from shared_geometry.extrapolation import (
+from shared_geometry.cost.extrapolation import (
     PAPER,
     exponents,
     growth_sentence,
@@ -9,6 +8,7 @@ from shared_geometry.extrapolation import (
     need,
     needs_table,
 )
+from shared_geometry.training.costs import PROCESS, analysis_memory
 
 
 def points(sizes, power, memory):

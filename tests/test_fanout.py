@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import xarray as xr
 
-from shared_geometry import fanout, steps
 from shared_geometry.config import Config
 from shared_geometry.errors import InputError
-from shared_geometry.executors import executor_at
-from shared_geometry.experiment import run
+from shared_geometry.experiment import fanout, run, steps
+from shared_geometry.experiment.executors import executor_at
 
 
 def numbers(results):
@@ -128,6 +127,6 @@ def test_a_task_carries_no_data(tmp_path):
     ],
 )
 def test_an_executor_that_cannot_be_had_is_refused(where, message, monkeypatch):
-    monkeypatch.setattr("shared_geometry.executors._PATIENCE", 0.5)
+    monkeypatch.setattr("shared_geometry.experiment.executors._PATIENCE", 0.5)
     with pytest.raises(InputError, match=message), executor_at(where):
         raise AssertionError("an executor was made")

@@ -3,9 +3,9 @@ import pytest
 from examples import small_results
 
 from shared_geometry import figures
+from shared_geometry.experiment.results import RSM_STEP
 from shared_geometry.figures import style
-from shared_geometry.results import RSM_STEP
-from shared_geometry.simulation import simulate
+from shared_geometry.theory.simulation import simulate
 
 WHITE, NIGHT = "#ffffff", "#11171d"
 

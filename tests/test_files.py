@@ -3,8 +3,7 @@ import os
 import pytest
 import torch
 
-from shared_geometry.errors import DataError, InputError, SetAside
-from shared_geometry.files import (
+from shared_geometry.basics.files import (
     fresh,
     read_tensors,
     reuse,
@@ -12,6 +11,7 @@ from shared_geometry.files import (
     write_tensors,
     write_text,
 )
+from shared_geometry.errors import DataError, InputError, SetAside
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from shared_geometry import cli
+from shared_geometry.basics.files import read_tensors, write_tensors
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError
-from shared_geometry.files import read_tensors, write_tensors
-from shared_geometry.results import load_results, save_results
+from shared_geometry.experiment.results import load_results, save_results
 from shared_geometry.srm import SRM
 
 MANY = settings(
@@ -84,7 +84,9 @@ def test_any_command_line_ends_with_a_sentence_and_a_status(words, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["shared-geometry", *words])
     monkeypatch.setattr("shared_geometry.experiment.run", lambda *a, **k: small_results())
-    monkeypatch.setattr("shared_geometry.datasets._cifar", lambda *a: pytest.fail("fetched"))
+    monkeypatch.setattr(
+        "shared_geometry.datasets.loading._cifar", lambda *a: pytest.fail("fetched")
+    )
     out, said = io.StringIO(), io.StringIO()
     monkeypatch.setattr(cli.errors, "file", said)
     monkeypatch.setattr(cli.console, "file", out)

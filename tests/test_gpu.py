@@ -4,18 +4,21 @@ import pytest
 import torch
 from pretended_gpu import Away, pretended_gpu
 
-from shared_geometry import capture, lockstep, trainer, training
 from shared_geometry.config import Config
 from shared_geometry.datasets import load_dataset
 from shared_geometry.experiment import run
-from shared_geometry.recording import record
 from shared_geometry.srm import SRM
 from shared_geometry.training import (
+    capture,
     load_checkpoint,
+    lockstep,
     recipe,
     train_network,
     train_population,
+    trainer,
 )
+from shared_geometry.training import train as training
+from shared_geometry.yours.recording import record
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from copy import deepcopy
 from dataclasses import replace
 from itertools import permutations as orders
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,20 +10,23 @@ import torch
 import xarray as xr
 from sklearn.linear_model import Ridge as SklearnRidge
 
-import shared_geometry
-from shared_geometry import figures, report, rules, stitches, studies, swaps, swaps_report
-from shared_geometry.activations import record_activations
-from shared_geometry.architectures import ToyNet, build_network, recorded_layers
-from shared_geometry.beyond import heads
+from shared_geometry import figures
+from shared_geometry.beyond import studies
+from shared_geometry.beyond.heads import stitches, swaps
+from shared_geometry.beyond.heads import study as heads
+from shared_geometry.beyond.studies import load_study, study, study_path
+from shared_geometry.claims import rules
 from shared_geometry.config import Config
 from shared_geometry.datasets import Images, mean_image
 from shared_geometry.errors import InputError
-from shared_geometry.plan import build, plan
-from shared_geometry.provenance import source_digest
+from shared_geometry.experiment.plan import build, plan
+from shared_geometry.networks.activations import record_activations
+from shared_geometry.networks.architectures import ToyNet, build_network, recorded_layers
+from shared_geometry.networks.stitching import accuracy, channels, run_from, undo_norm
+from shared_geometry.reports import heads as heads_report
+from shared_geometry.reports import report
 from shared_geometry.srm import SRM
-from shared_geometry.stitching import accuracy, channels, run_from, undo_norm
-from shared_geometry.studies import load_study, study, study_path
-from shared_geometry.supply import normalise
+from shared_geometry.training.supply import normalise
 
 
 def generator(seed=0):
@@ -368,14 +370,8 @@ def test_two_networks_are_asked_everything_but_for_newcomers(it):
     assert found.newcomer.isnull().all()
     assert found.loss.notnull().all()
     found = found.expand_dims(layer=["dense"]).assign(chance=0.1)
-    assert "too few" in swaps_report.newcomers_title({"two": found})
-    assert list(swaps_report.newcomers({"two": found})["two"]) == list(swaps_report.REFERENCES)
-
-
-def test_the_answer_is_made_anew_when_a_module_changes_that_it_uses():
-    package = Path(shared_geometry.__file__).parent
-    assert all((package / f"{name}.py").is_file() for name in heads.USES)
-    assert source_digest(*heads.USES) != source_digest()
+    assert "too few" in heads_report.newcomers_title({"two": found})
+    assert list(heads_report.newcomers({"two": found})["two"]) == list(heads_report.REFERENCES)
 
 
 def made_up(losses, own=0.9):
@@ -427,17 +423,17 @@ def test_networks_at_chance_have_no_heads_to_swap():
 
 def test_the_fewest_images_are_those_from_which_on_accuracy_stays():
     row = made_up((0.01, 0.01)).sel(layer="dense")
-    assert swaps_report.fewest(row, "rotation") == 300  # 0.8; the goal is 0.76
+    assert heads_report.fewest(row, "rotation") == 300  # 0.8; the goal is 0.76
     row.by_images[...] = np.array([0.79, 0.3, 0.78, 0.8])[None, :, None]
-    assert swaps_report.fewest(row, "rotation") == 100
+    assert heads_report.fewest(row, "rotation") == 100
     row.own[...] = 0.05  # below chance
-    assert swaps_report.fewest(row, "rotation") == 300
+    assert heads_report.fewest(row, "rotation") == 300
 
 
 def test_titles_hold_the_numbers_of_all_populations():
     answers = {"one": made_up((0.0, 0.08)), "two": made_up((0.4, 0.2))}
-    assert "keeps 50 to 100 % of what" in swaps_report.layers_title(answers)
-    assert list(swaps_report.pairs(answers)) == [
+    assert "keeps 50 to 100 % of what" in heads_report.layers_title(answers)
+    assert list(heads_report.pairs(answers)) == [
         "one: first pooling", "one: dense", "two: first pooling", "two: dense",
     ]  # fmt: skip
 
@@ -445,20 +441,20 @@ def test_titles_hold_the_numbers_of_all_populations():
 def test_every_population_and_layer_has_its_curves_and_its_rows(answer, tmp_path):
     answers = studies.answers(answer[0], tmp_path)
     assert list(answers) == ["digits, live"]
-    layers = swaps_report.by_layer(answers)["digits, live"]
+    layers = heads_report.by_layer(answers)["digits, live"]
     assert list(layers) == [
         "its own head", "rotation", "linear map", "permutation of channels", "no alignment",
         "chance",
     ]  # fmt: skip
-    images = swaps_report.by_images(answers)
+    images = heads_report.by_images(answers)
     names = ["first pooling", "second pooling", "dense"]
     assert list(images) == [f"digits, live: {name}" for name in names]
-    for curves in (swaps_report.by_layer(answers), images, swaps_report.newcomers(answers)):
-        figure = figures.accuracy_curves(curves, "Found", x=None, dotted=swaps_report.REFERENCES)
+    for curves in (heads_report.by_layer(answers), images, heads_report.newcomers(answers)):
+        figure = figures.accuracy_curves(curves, "Found", x=None, dotted=heads_report.REFERENCES)
         assert all(np.isfinite(np.asarray(trace.y)).all() for trace in figure.data)
         points = sum(len(trace.y) for trace in figure.data)
-        assert len(swaps_report.table(curves)) == points
-    tables = (swaps_report.loss_table, swaps_report.alignment_table, swaps_report.images_table)
+        assert len(heads_report.table(curves)) == points
+    tables = (heads_report.loss_table, heads_report.alignment_table, heads_report.images_table)
     for table in tables:
         lines = [line for line in table(answers).splitlines() if line.startswith("|")]
         assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in names]

@@ -5,16 +5,17 @@ import pytest
 from conftest import ROOT
 from examples import small_results
 
-from shared_geometry import centring, ledger, rules
-from shared_geometry.claims import SIMULATION
+from shared_geometry.claims import centring, rules
+from shared_geometry.claims.catalogue import SIMULATION
+from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError
-from shared_geometry.ledger import NOT_RUN, NOT_TESTED
-from shared_geometry.recipes import recipe
-from shared_geometry.results import save_results
-from shared_geometry.rules import FAILS, HOLDS, IN_PART
-from shared_geometry.simulation import Setting, figure_2
-from shared_geometry.toys import train_toys
+from shared_geometry.experiment.results import save_results
+from shared_geometry.reports import ledger
+from shared_geometry.reports.ledger import NOT_RUN, NOT_TESTED
+from shared_geometry.theory.simulation import Setting, figure_2
+from shared_geometry.theory.toys import train_toys
+from shared_geometry.training.recipes import recipe
 
 
 def interval(value, width=0.01):

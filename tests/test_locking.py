@@ -4,8 +4,8 @@ import warnings
 
 import pytest
 
+from shared_geometry.basics.locking import locked
 from shared_geometry.errors import Waiting
-from shared_geometry.locking import locked
 
 pytest.importorskip("fcntl")
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from shared_geometry.architectures import build_network
-from shared_geometry.layers import attach_generator
-from shared_geometry.mixed import Cast, Twin
+from shared_geometry.networks.architectures import build_network
+from shared_geometry.networks.layers import attach_generator
+from shared_geometry.training.mixed import Cast, Twin
 
 CPU = torch.device("cpu")
 

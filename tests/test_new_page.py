@@ -5,9 +5,9 @@ from conftest import ROOT
 from examples import small_results
 
 from shared_geometry.errors import DataError, InputError
-from shared_geometry.new_page import SUMS, add_page, checksums
-from shared_geometry.pages import read_pages
-from shared_geometry.results import load_results, save_results
+from shared_geometry.experiment.results import load_results, save_results
+from shared_geometry.publishing.new_page import SUMS, add_page, checksums
+from shared_geometry.publishing.pages import read_pages
 
 
 @pytest.fixture

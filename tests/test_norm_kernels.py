@@ -11,7 +11,7 @@ if DEVICE == "cpu":
     os.environ.setdefault("TRITON_INTERPRET", "1")
 pytest.importorskip("triton", reason="Triton, which draws up kernels for GPUs, is not installed")
 
-from shared_geometry.norm_kernels import norm_relu  # noqa: E402
+from shared_geometry.networks.norm_kernels import norm_relu  # noqa: E402
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@ import pytest
 import scipy.linalg
 import torch
 
-from shared_geometry import procrustes
-from shared_geometry.polar_iterations import polar_by_inverses, polar_by_products
-from shared_geometry.procrustes import polar
+from shared_geometry.srm import procrustes
+from shared_geometry.srm.polar_iterations import polar_by_inverses, polar_by_products
+from shared_geometry.srm.procrustes import polar
 
 TALL = [(60, 20), (200, 30)]  # their polar factor in float32 is taken from M'M
 

@@ -6,11 +6,12 @@ import sys
 import nbformat
 import pytest
 
-from shared_geometry import publishing
 from shared_geometry.errors import DataError, InputError, SetAside
-from shared_geometry.execution import ChapterError, execute_page, executed_path
-from shared_geometry.pages import Page, page_digest, read_pages, write_notebooks
-from shared_geometry.staging import stage
+from shared_geometry.publishing import build as publishing
+from shared_geometry.publishing import pages
+from shared_geometry.publishing.execution import ChapterError, execute_page, executed_path
+from shared_geometry.publishing.pages import Page, page_digest, read_pages, write_notebooks
+from shared_geometry.publishing.staging import stage
 
 CHAPTER = """\
 ---
@@ -162,7 +163,7 @@ def test_the_modules_of_the_package_are_part_of_the_digest(root, monkeypatch):
     package = root / "package"
     package.mkdir()
     (package / "module.py").write_text("x = 1\n")
-    monkeypatch.setattr("shared_geometry.pages.__file__", str(package / "pages.py"))
+    monkeypatch.setattr(pages, "__file__", str(package / "publishing/pages.py"))
     before = page_digest(root, page(root, "first"), {})
     (package / "module.py").write_text("x = 2\n")
     assert page_digest(root, page(root, "first"), {}) != before

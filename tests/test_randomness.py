@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import torch
 
-from shared_geometry.randomness import derive_seed, numpy_generator, torch_generator
+from shared_geometry.basics.randomness import derive_seed, numpy_generator, torch_generator
 
 
 def test_the_same_names_give_the_same_draws():
@@ -24,7 +24,9 @@ def test_other_names_and_other_seeds_give_other_draws():
 
 
 def test_seeds_do_not_depend_on_the_process():
-    command = "from shared_geometry.randomness import derive_seed; print(derive_seed(5, 'x', 2))"
+    command = (
+        "from shared_geometry.basics.randomness import derive_seed; print(derive_seed(5, 'x', 2))"
+    )
     fresh = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
     assert int(fresh.stdout) == derive_seed(5, "x", 2)
 

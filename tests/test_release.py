@@ -7,8 +7,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from shared_geometry.new_page import SUMS, checksums
-from shared_geometry.pages import read_pages
+from shared_geometry.publishing.new_page import SUMS, checksums
+from shared_geometry.publishing.pages import read_pages
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 MAKEFILE = (ROOT / "Makefile").read_text()

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from examples import small_results
 
-from shared_geometry import report
 from shared_geometry.config import Config
+from shared_geometry.experiment.results import config_of
 from shared_geometry.figures.patterns import scatter
-from shared_geometry.results import config_of
+from shared_geometry.reports import report
 
 SENTENCES = (
     "provenance_line",

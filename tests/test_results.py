@@ -5,7 +5,7 @@ from examples import small_results
 
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError
-from shared_geometry.results import _packed, config_of, load_results, save_results
+from shared_geometry.experiment.results import _packed, config_of, load_results, save_results
 
 
 @pytest.fixture(scope="module")

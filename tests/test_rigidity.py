@@ -6,11 +6,18 @@ from scipy.linalg import orthogonal_procrustes
 from sklearn.cross_decomposition import CCA
 from sklearn.linear_model import LinearRegression, Ridge
 
-from shared_geometry import canonical, dimensions, figures, maps, report, rigidity_report
-from shared_geometry.beyond import rigidity
+from shared_geometry import figures
+from shared_geometry.beyond.rigidity import dimensions
+from shared_geometry.beyond.rigidity import study as rigidity
+from shared_geometry.beyond.rigidity.surrogates import halves, known_populations, rigid_population
+from shared_geometry.beyond.studies import load_study, study, study_path
+from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART
 from shared_geometry.config import Config
 from shared_geometry.errors import InputError
-from shared_geometry.prediction import (
+from shared_geometry.reports import report
+from shared_geometry.reports import rigidity as rigidity_report
+from shared_geometry.similarity import canonical, maps
+from shared_geometry.similarity.prediction import (
     FEW,
     LEAST,
     MEASURES,
@@ -19,11 +26,8 @@ from shared_geometry.prediction import (
     share,
     within_and_between,
 )
-from shared_geometry.rules import FAILS, HOLDS, IN_PART
 from shared_geometry.statistics import bootstrap_pairs
-from shared_geometry.studies import load_study, study, study_path
-from shared_geometry.surrogates import halves, known_populations, rigid_population
-from shared_geometry.toys import rotations
+from shared_geometry.theory.toys import rotations
 
 LINEAR = ("linear", "canonical", "canonical, directions alike")
 ROTATIONS = ("rotation", "rotation and scale")

@@ -10,22 +10,12 @@ from scipy import linalg, optimize, spatial
 from sklearn.cross_decomposition import CCA
 from sklearn.neighbors import NearestNeighbors
 
-from shared_geometry.comparison import MEASURES
 from shared_geometry.errors import InputError
-from shared_geometry.identities import Identity, identity_table, related
 from shared_geometry.rsa import compare_rsms, inter_rsms, rsm, within_rsms
-from shared_geometry.similarity import debiased_cka, linear_cka, moments, mutual_neighbours
-from shared_geometry.similarity_cca import (
-    canonical,
-    correlations,
-    leading,
-    pwcca,
-    svcca,
-    whitening,
-)
-from shared_geometry.similarity_identities import ALL, identities
-from shared_geometry.similarity_invariances import SEEN, invariance_table, invariances
-from shared_geometry.similarity_shape import (
+from shared_geometry.similarity.cca import canonical, correlations, leading, pwcca, svcca, whitening
+from shared_geometry.similarity.comparison import MEASURES
+from shared_geometry.similarity.moments import debiased_cka, linear_cka, moments, mutual_neighbours
+from shared_geometry.similarity.shape import (
     angular_distance,
     matching_similarity,
     pair_geometry,
@@ -37,7 +27,10 @@ from shared_geometry.similarity_shape import (
     transport,
 )
 from shared_geometry.srm import SRM
-from shared_geometry.toys import rotations
+from shared_geometry.theory.identities import Identity, identity_table, related
+from shared_geometry.theory.similarity_identities import ALL, identities
+from shared_geometry.theory.similarity_invariances import SEEN, invariance_table, invariances
+from shared_geometry.theory.toys import rotations
 
 
 def generator(seed=0):

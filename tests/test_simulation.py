@@ -3,10 +3,10 @@ import pytest
 import torch
 from scipy import stats
 
+from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.errors import InputError
-from shared_geometry.randomness import torch_generator
 from shared_geometry.rsa import inter_rsms, within_rsms
-from shared_geometry.simulation import (
+from shared_geometry.theory.simulation import (
     CAUSES,
     EXACT,
     PUBLISHED,
@@ -15,7 +15,7 @@ from shared_geometry.simulation import (
     similarity,
     simulate,
 )
-from shared_geometry.toys import (
+from shared_geometry.theory.toys import (
     CORNERS,
     SPREAD,
     TARGETS,

@@ -6,10 +6,9 @@ from scipy.stats import ortho_group
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from shared_geometry import srm_input
 from shared_geometry.errors import InputError
 from shared_geometry.rsa import rsm
-from shared_geometry.srm import SRM
+from shared_geometry.srm import SRM, inputs
 
 N, UNITS, SAMPLES = 4, 30, 200
 
@@ -339,4 +338,4 @@ def test_bad_input_is_refused_in_one_clear_sentence(data, call, message):
 def test_finite_values_whose_sum_is_not_are_taken():
     large = torch.full((20, 30), 3e37)
     assert not large.sum().isfinite()
-    assert len(srm_input.networks([large, large])) == 2
+    assert len(inputs.networks([large, large])) == 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from shared_geometry.srm_products import Grams, Samples, cross_products
+from shared_geometry.srm.products import Grams, Samples, cross_products
 
 N, UNITS, SAMPLES = 4, 12, 50
 

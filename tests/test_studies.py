@@ -4,13 +4,15 @@ import pytest
 import xarray as xr
 from conftest import ROOT
 
-from shared_geometry import ledger, studies
-from shared_geometry.claims import Claim
+from shared_geometry.basics.provenance import source_digest
+from shared_geometry.beyond import studies
+from shared_geometry.claims.catalogue import Claim
+from shared_geometry.claims.rules import FAILS, HOLDS, Found
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError, SetAside
-from shared_geometry.ledger import NOT_RUN
-from shared_geometry.pages import read_pages
-from shared_geometry.rules import FAILS, HOLDS, Found
+from shared_geometry.publishing.pages import read_pages
+from shared_geometry.reports import ledger
+from shared_geometry.reports.ledger import NOT_RUN
 
 SMOKE = Config.from_preset("smoke", device="cpu")
 
@@ -111,6 +113,20 @@ def test_every_study_has_its_chapter_and_a_claim_whose_figure_is_there(name):
     text = pages[name].source(ROOT).read_text()
     assert f'name="{claim.figure}"' in text
     assert f'study("{name}"' in text
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_every_study_says_by_name_which_other_modules_its_numbers_come_from(name):
+    used = getattr(studies._module(name), "USES", ())
+    for module in used:
+        assert (ROOT / f"src/shared_geometry/{module}.py").is_file()
+        assert source_digest(module) != source_digest()
+
+
+def test_an_answer_depends_on_the_source_in_its_folder(monkeypatch):
+    monkeypatch.setattr(studies, "source_digest", lambda *modules: modules)
+    assert "beyond/heads/*" in studies._code("heads")
+    assert source_digest("beyond/heads/*") != source_digest("beyond/heads/study")
 
 
 def test_every_published_answer_can_be_read_and_judged():

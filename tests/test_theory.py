@@ -7,7 +7,7 @@ from scipy.linalg import orthogonal_procrustes
 from shared_geometry.errors import InputError
 from shared_geometry.figures.theory import turn_it
 from shared_geometry.srm import SRM
-from shared_geometry.theory import (
+from shared_geometry.theory.propositions import (
     checked,
     deviation,
     response_of,

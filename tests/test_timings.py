@@ -6,10 +6,8 @@ import pytest
 import xarray as xr
 
 from shared_geometry import figures
-from shared_geometry.convergence import courses, decaying
-from shared_geometry.errors import DataError
-from shared_geometry.randomness import torch_generator
-from shared_geometry.timings import (
+from shared_geometry.basics.randomness import torch_generator
+from shared_geometry.cost.timings import (
     chapters_table,
     comparison,
     on_gpu,
@@ -21,6 +19,8 @@ from shared_geometry.timings import (
     summary,
     training_table,
 )
+from shared_geometry.errors import DataError
+from shared_geometry.srm.convergence import courses, decaying
 
 
 def row(who, seconds, ratio, memory=1.0, fit=0.9):

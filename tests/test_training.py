@@ -16,23 +16,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from shared_geometry import optimisers, trainer
-from shared_geometry.architectures import build_network
-from shared_geometry.checkpoints import history_path, load_history, state_path
+from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.datasets import Dataset, Images, load_dataset
 from shared_geometry.errors import DataError, InputError
-from shared_geometry.randomness import torch_generator
-from shared_geometry.recipes import Plateau, learning_rate
-from shared_geometry.supply import Supply, augment, normalise
+from shared_geometry.networks.architectures import build_network
 from shared_geometry.training import (
-    checkpoint_path,
     load_checkpoint,
+    optimisers,
     recipe,
     train_network,
     train_population,
+    trainer,
     training_cost,
     training_digest,
 )
+from shared_geometry.training.checkpoints import history_path, load_history, state_path
+from shared_geometry.training.recipes import Plateau, learning_rate
+from shared_geometry.training.supply import Supply, augment, normalise
+from shared_geometry.training.train import checkpoint_path
 
 CPU = torch.device("cpu")
 

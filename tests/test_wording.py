@@ -1,6 +1,6 @@
 import numpy as np
 
-from shared_geometry.wording import (
+from shared_geometry.basics.wording import (
     in_a_sentence,
     interval_text,
     layer_name,

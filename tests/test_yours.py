@@ -10,29 +10,31 @@ from scipy.linalg import orthogonal_procrustes
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from shared_geometry import figures, report, yours_report
-from shared_geometry._torchvision import import_torchvision
-from shared_geometry.activations import record_activations, standardise
-from shared_geometry.analysis import Activity, Settings, analyse_layer
-from shared_geometry.architectures import build_network
-from shared_geometry.compare import compare
+from shared_geometry import figures
+from shared_geometry.claims.verdicts import IN_PART, NO, OPEN, YES, verdict_table, verdicts
 from shared_geometry.config import Config
-from shared_geometry.controls import controls
 from shared_geometry.datasets import load_dataset, mean_image, split_alignment
+from shared_geometry.datasets._torchvision import import_torchvision
 from shared_geometry.errors import InputError
 from shared_geometry.experiment import run
-from shared_geometry.known_answers import principal_response, three_kinds
-from shared_geometry.pictures import pictures_of
-from shared_geometry.placing import place
-from shared_geometry.plan import plan
-from shared_geometry.population import network_at
-from shared_geometry.recording import Recorded, record
-from shared_geometry.results import RSM_STEP, load_results, save_results
+from shared_geometry.experiment.analysis import Activity, Settings, analyse_layer
+from shared_geometry.experiment.controls import controls
+from shared_geometry.experiment.plan import plan
+from shared_geometry.experiment.population import network_at
+from shared_geometry.experiment.results import RSM_STEP, load_results, save_results
+from shared_geometry.experiment.steps import shown_images
+from shared_geometry.networks.activations import record_activations, standardise
+from shared_geometry.networks.architectures import build_network
+from shared_geometry.publishing.pictures import pictures_of
+from shared_geometry.reports import report
+from shared_geometry.reports import yours as yours_report
 from shared_geometry.rsa import consistency, within_rsms
 from shared_geometry.srm import SRM
-from shared_geometry.steps import shown_images
-from shared_geometry.supply import normalise
-from shared_geometry.verdicts import IN_PART, NO, OPEN, YES, verdict_table, verdicts
+from shared_geometry.theory.known_answers import principal_response, three_kinds
+from shared_geometry.training.supply import normalise
+from shared_geometry.yours.compare import compare
+from shared_geometry.yours.placing import place
+from shared_geometry.yours.recording import Recorded, record
 
 N, UNITS, IMAGES, CLASSES = 4, 24, 240, 4
 LABELS = np.arange(IMAGES) % CLASSES

@@ -1,5 +1,5 @@
 /* Draws the book's figures with Plotly: when they come near the window, in the page's theme, at its
-   width. A figure is <figure class="sg-figure"> as written by shared_geometry.display. */
+   width. A figure is <figure class="sg-figure"> as written by shared_geometry.publishing.display. */
 (() => {
   "use strict";
 
@@ -95,7 +95,7 @@
     return layout;
   }
 
-  /** A matrix as Plotly takes it, from the bytes of shared_geometry.packing; null where none is. */
+  /** A matrix as Plotly takes it, from the bytes of shared_geometry.publishing.packing; null where none is. */
   function unpacked({ step, shape: [rows, columns], bytes }) {
     const cells = Int8Array.from(atob(bytes), (letter) => letter.charCodeAt(0));
     const row = (i) => Array.from(

@@ -17,10 +17,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from shared_geometry.bars import Bars
+from shared_geometry.basics.files import fresh, writable_folder
+from shared_geometry.basics.wording import interval_text
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError
-from shared_geometry.files import fresh, writable_folder
-from shared_geometry.wording import interval_text
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -90,9 +90,9 @@ def run(
     save: Annotated[Path | None, typer.Option(help="copy the results to this file")] = None,
 ) -> None:
     """Train a population, align it, compare it, and print what came out."""
-    from shared_geometry.executors import executor_at
     from shared_geometry.experiment import run
-    from shared_geometry.plan import needs
+    from shared_geometry.experiment.executors import executor_at
+    from shared_geometry.experiment.plan import needs
 
     options = {
         "preset": preset,
@@ -142,7 +142,7 @@ def study(
     save: Annotated[Path | None, typer.Option(help="copy the answer to this file")] = None,
 ) -> None:
     """Ask a population one of the questions beyond the paper, and keep the answer."""
-    from shared_geometry.studies import study, study_path
+    from shared_geometry.beyond.studies import study, study_path
 
     options = {"preset": preset, "dataset": dataset, "architecture": architecture}
     config = Config.from_preset(**(options | _fields(fields or [])))
@@ -157,7 +157,7 @@ def study(
 @app.command()
 def show(path: Annotated[Path, typer.Argument(help="a results file (.nc)")]) -> None:
     """Print the summary and the provenance of a results file."""
-    from shared_geometry.results import load_results
+    from shared_geometry.experiment.results import load_results
 
     results = load_results(path)
     console.print(summary(results))
@@ -172,7 +172,7 @@ def page(
     title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
 ) -> None:
     """Add a run to the book as a page of its own; `make book` then builds it."""
-    from shared_geometry.new_page import add_page
+    from shared_geometry.publishing.new_page import add_page
 
     added = add_page(results, name=name, title=title)
     console.print(f"page {added}: results/{added}.nc; `make book` builds it")
@@ -199,7 +199,7 @@ def book(
     preset: Annotated[str | None, typer.Option(help="preset of the live chapters")] = None,
 ) -> None:
     """Execute the chapters and build the book into `_build/html`."""
-    from shared_geometry.publishing import build_book
+    from shared_geometry.publishing.build import build_book
 
     build_book(preset=preset)
 

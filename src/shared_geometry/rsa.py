@@ -8,7 +8,7 @@ as it is, but moves the mean over units that a Pearson correlation takes off.
 
 import torch
 
-from shared_geometry.arrays import Array, as_tensor, like
+from shared_geometry.basics.arrays import Array, as_tensor, like
 from shared_geometry.errors import InputError
 
 METHODS = ("pearson", "spearman", "kendall")

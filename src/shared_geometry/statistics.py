@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import torch
 
-from shared_geometry.arrays import Array, as_tensor, like
+from shared_geometry.basics.arrays import Array, as_tensor, like
+from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.errors import InputError
-from shared_geometry.randomness import torch_generator
 
 
 class Interval(NamedTuple):

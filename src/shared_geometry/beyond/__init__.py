@@ -1,1 +1,1 @@
-"""Questions that the paper left open: a module a question, see `shared_geometry.studies`."""
+"""Questions that the paper left open: a folder a question, see `shared_geometry.beyond.studies`."""

@@ -9,11 +9,11 @@ import plotly.graph_objects as go
 import torch
 import xarray as xr
 
+from shared_geometry.basics.wording import layer_name, span
+from shared_geometry.beyond.across.layer_maps import best_match
+from shared_geometry.claims.rules import HIGH
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import curves, menu
-from shared_geometry.layer_maps import best_match
-from shared_geometry.rules import HIGH
-from shared_geometry.wording import layer_name, span
 
 Answers = Mapping[str, xr.Dataset]
 _SHOWN = {  # spaces, and what a legend calls them

@@ -6,9 +6,9 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from shared_geometry.basics.wording import layer_name
 from shared_geometry.errors import InputError
 from shared_geometry.figures import style
-from shared_geometry.wording import layer_name
 
 
 def _places(dim: str, values: np.ndarray) -> list[str]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 import xarray as xr
 
-from shared_geometry.beyond.chance import above_chance
-from shared_geometry.chance_reading import (
+from shared_geometry.basics.wording import layer_name, number, span
+from shared_geometry.beyond.chance.reading import (
     NAMES,
     WIDTH,
     ends,
@@ -18,9 +18,9 @@ from shared_geometry.chance_reading import (
     under_nulls,
     widths,
 )
+from shared_geometry.beyond.chance.study import above_chance
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import curves
-from shared_geometry.wording import layer_name, number, span
 
 Answers = Mapping[str, xr.Dataset]  # population -> answer
 

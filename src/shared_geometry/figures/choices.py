@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 import xarray as xr
 
-from shared_geometry.alternatives import BASELINE
-from shared_geometry.beyond.choices import is_close, largest_change
+from shared_geometry.basics.wording import layer_name, number
+from shared_geometry.beyond.choices.alternatives import BASELINE
+from shared_geometry.beyond.choices.study import is_close, largest_change
+from shared_geometry.claims.rules import CLOSE
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import menu
-from shared_geometry.rules import CLOSE
-from shared_geometry.wording import layer_name, number
 
 
 def _dots(changed: xr.DataArray, name: str, colour: str) -> go.Scatter:

@@ -7,10 +7,10 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
+from shared_geometry.basics.wording import number, power_of_ten
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import menu
 from shared_geometry.figures.rsm import CELL, colour_axis, correlations
-from shared_geometry.wording import number, power_of_ten
 
 _FLOOR = 1e-11  # what is less is drawn as this
 

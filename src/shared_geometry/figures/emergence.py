@@ -6,11 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from shared_geometry import emergence
-from shared_geometry.emergence import FIRST, HALF
+from shared_geometry.basics.wording import layer_name
+from shared_geometry.claims import emergence
+from shared_geometry.claims.emergence import FIRST, HALF
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import curves
-from shared_geometry.wording import layer_name
 
 Answers = Mapping[str, xr.Dataset]
 ACCURACY = "test accuracy"

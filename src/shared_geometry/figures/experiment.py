@@ -4,9 +4,9 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from shared_geometry.basics.wording import in_a_sentence, layer_name
 from shared_geometry.errors import InputError
 from shared_geometry.figures import style
-from shared_geometry.wording import in_a_sentence, layer_name
 
 _MEASURES = {
     "published": "as published",

@@ -8,10 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from shared_geometry.basics.wording import layer_name, moment, number
+from shared_geometry.claims.rules import HIGH
 from shared_geometry.figures import style
 from shared_geometry.figures.rsm import correlations, rsm_panels
-from shared_geometry.rules import HIGH
-from shared_geometry.wording import layer_name, moment, number
 
 CELLS = {"image": 280_000, "class": 80_000}  # of a figure's matrices: what a page can carry
 MOST_CLASSES = 30  # of more than these, as many evenly spaced ones are shown

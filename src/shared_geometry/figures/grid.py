@@ -7,10 +7,10 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from shared_geometry.basics.wording import layer_name, moment, number
 from shared_geometry.figures import style
 from shared_geometry.figures.explorer import HEADINGS, some_classes, spread
 from shared_geometry.figures.rsm import CELL, colour_axis, correlations
-from shared_geometry.wording import layer_name, moment, number
 
 _MOST_CLASSES, _MOST_COLUMNS = 20, 6  # of more classes and checkpoints, as many are shown
 _WIDE, _NARROW = 470, 190  # pixels for all columns on a desktop, on a phone

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from shared_geometry.beyond.heads import loss
+from shared_geometry.beyond.heads.study import loss
 from shared_geometry.errors import InputError
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import curves, menu

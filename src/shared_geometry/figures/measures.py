@@ -6,11 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from shared_geometry.basics.wording import layer_name
 from shared_geometry.errors import InputError
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import menu
 from shared_geometry.figures.rsm import colour_axis
-from shared_geometry.wording import layer_name
 
 _ROW = 50  # pixels
 _BAND = 0.62  # of a row that its layers take

@@ -6,11 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from shared_geometry.centring import typical_change
+from shared_geometry.basics.wording import layer_name, number
+from shared_geometry.claims.centring import typical_change
+from shared_geometry.claims.nearness import inside
 from shared_geometry.figures import style
-from shared_geometry.nearness import inside
-from shared_geometry.stability import least_misfit
-from shared_geometry.wording import layer_name, number
+from shared_geometry.theory.stability import least_misfit
 
 _LEAST = 1e-7  # a misfit below this is drawn as this
 _SYMBOLS = {"first checkpoint": "diamond-open", "last checkpoint": "diamond"}

@@ -5,8 +5,8 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
-from shared_geometry.analysis import SPACES
 from shared_geometry.errors import InputError
+from shared_geometry.experiment.analysis import SPACES
 from shared_geometry.figures import style
 from shared_geometry.figures.explorer import MOST_CLASSES, spread
 

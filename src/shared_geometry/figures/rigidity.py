@@ -6,11 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from shared_geometry.beyond.rigidity import NEARLY
-from shared_geometry.dimensions import ENOUGH
+from shared_geometry.basics.wording import layer_name, span
+from shared_geometry.beyond.rigidity.dimensions import ENOUGH
+from shared_geometry.beyond.rigidity.study import NEARLY
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import curves
-from shared_geometry.wording import layer_name, span
 
 _LADDER = {
     "permutation and scale": "permutation, scaled",

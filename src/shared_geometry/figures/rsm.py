@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from shared_geometry.experiment.results import RSM_STEP
 from shared_geometry.figures import style
-from shared_geometry.results import RSM_STEP
 
 _MOST_NAMES = 20  # more classes than these have no room for names on an axis
 CELL = "%{z:.2f}"

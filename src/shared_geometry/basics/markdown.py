@@ -1,0 +1,24 @@
+"""Tables as Markdown has them, and their cells."""
+
+from collections.abc import Iterable, Sequence
+
+from shared_geometry.basics.wording import interval_text
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are text already.
+
+    Parameters
+    ----------
+    head : sequence of str
+        Names of the columns.
+    rows : sequence of sequence of str
+        As many cells each.
+    """
+    lines = [head, [":--"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def interval_cell(values: Iterable[float], digits: int = 2) -> str:
+    """Estimate and bounds in a cell that breaks before the interval, not within."""
+    return interval_text(values, digits).replace(", ", ",\N{NO-BREAK SPACE}")

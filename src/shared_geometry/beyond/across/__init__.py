@@ -1,0 +1,1 @@
+"""Do networks of different architectures share one space?"""

@@ -1,0 +1,1 @@
+"""Is it real, or would chance show it as well?"""

@@ -1,0 +1,216 @@
+"""Is it real?  The measures of the book beside what chance, noise and untrained networks show.
+
+For the last checkpoint and for untrained networks, layer by layer: each measure with its interval
+over networks, its values in populations that share nothing or nothing but classes, the bounds that
+the networks' own RSMs set, and what becomes of it with fewer networks.  Hundreds of alignments are
+needed, so that at most `MOST_UNITS` units of a network take part.
+"""
+
+import numpy as np
+import torch
+import xarray as xr
+
+from shared_geometry.basics.wording import interval_text, layer_name, number
+from shared_geometry.beyond.chance.ceilings import rsm_ceiling
+from shared_geometry.beyond.chance.sharing import (
+    MEASURES,
+    NULLS,
+    Measured,
+    by_size,
+    drawn,
+    estimates,
+    fewer_units,
+    intervals,
+    measured,
+    sizes,
+)
+from shared_geometry.claims.catalogue import Claim
+from shared_geometry.claims.rules import Found, overall
+from shared_geometry.errors import InputError
+from shared_geometry.experiment.analysis import BOUNDS, Activity, Settings, fit
+from shared_geometry.experiment.controls import lone_shuffles
+from shared_geometry.experiment.plan import Plan
+from shared_geometry.experiment.population import Progress, activities
+from shared_geometry.rsa import consistency
+from shared_geometry.statistics import bootstrap_mean, p_value
+
+FORMAT = 1
+MOST_UNITS = 256
+N_DRAWS = 19  # under each null: what lies above all of them has p = 1/20
+N_UNTRAINED = 9  # of untrained networks, where the null's mean is needed alone
+MOST_SIZES, MOST_SUBSETS = 6, 6  # of populations with fewer networks
+ALPHA = 0.05  # largest p that counts
+
+STATES = ("trained", "untrained")
+CHANCE = ("shuffled", "noise")  # the nulls in which nothing is shared
+LONE = ("geometry", "left out")  # measured of one network and the others
+_DIMS = {
+    "value": ("measure", "bound"),
+    "left_out": ("network",),
+    "ceiling": ("side", "bound"),
+    "draws": ("null", "measure", "draw"),
+    "all_units": ("measure",),
+    "lone": ("lone_measure", "network"),
+    "lone_draws": ("lone_measure", "network", "draw"),
+    "kept": (),
+    "by_size": ("size", "subset", "measure", "bound"),
+    "units": ("which",),
+    "gain": ("bound",),
+}
+
+
+def _both(real: Measured, settings: Settings) -> dict[str, torch.Tensor]:
+    """What is measured of trained and of untrained networks."""
+    bounds = [
+        bootstrap_mean(side, n_resamples=settings.n_resamples, seed=settings.seed)
+        for side in rsm_ceiling(consistency(real.within))
+    ]
+    return {
+        "value": intervals(real, settings),
+        "left_out": real.variance[-1],
+        "ceiling": torch.tensor(bounds, dtype=torch.float64),
+    }
+
+
+def trained_layer(full: Activity, label: str, settings: Settings) -> dict[str, torch.Tensor]:
+    """All that is asked of one layer of trained networks; dimensions as in ``_DIMS``."""
+    activity = fewer_units(full, MOST_UNITS, settings.seed, label)
+    model = fit(activity.alignment, settings)
+    real = measured(activity, settings, model)
+    lone, lone_draws = lone_shuffles(activity, model, settings.seed, N_DRAWS)
+    draws = [drawn(activity, null, settings, model, N_DRAWS) for null in NULLS]
+    units = [float(len(part.alignment[0])) for part in (activity, full)]
+    fewer = sizes(len(full.alignment), MOST_SIZES)
+    return _both(real, settings) | {
+        "draws": torch.stack(draws),
+        "all_units": estimates(full, model if activity is full else fit(full.alignment, settings)),
+        "lone": lone,
+        "lone_draws": lone_draws,
+        "kept": real.kept.mean(),
+        "by_size": by_size(activity, settings, fewer, MOST_SUBSETS),
+        "units": torch.tensor(units, dtype=torch.float64),
+    }
+
+
+def untrained_layer(full: Activity, label: str, settings: Settings) -> dict[str, torch.Tensor]:
+    """What is asked of the same layer before training: of the nulls, the shuffled one only."""
+    activity = fewer_units(full, MOST_UNITS, settings.seed, label)
+    model = fit(activity.alignment, settings)
+    chance = drawn(activity, "shuffled", settings, model, N_UNTRAINED)
+    draws = chance.new_full((len(NULLS), len(MEASURES), N_DRAWS), torch.nan)
+    draws[list(NULLS).index("shuffled"), :, :N_UNTRAINED] = chance
+    return _both(measured(activity, settings, model), settings) | {"draws": draws}
+
+
+def _settings(it: Plan) -> Settings:
+    k = it.config.components
+    return it.settings._replace(n_components=k and min(k, MOST_UNITS))
+
+
+def measure(it: Plan, progress: Progress) -> xr.Dataset:
+    """The study: see the module.
+
+    Parameters
+    ----------
+    it : Plan
+        Of a trained population.
+    progress : callable
+
+    Returns
+    -------
+    xarray.Dataset
+        ``value``, ``left_out``, ``ceiling`` and ``draws`` of both states; of trained networks the
+        rest.  ``gain`` is what training adds to the variance that the others explain, network by
+        network.
+
+    Raises
+    ------
+    InputError
+        If the run keeps no untrained networks.
+    """
+    if it.recipe.checkpoints[0] != 0:
+        raise InputError(
+            f"checkpoints={it.recipe.checkpoints} begin after training has: the study compares "
+            "with untrained networks, checkpoint 0"
+        )
+    settings, found = _settings(it), {}
+    for state, of_layer in zip(STATES, (trained_layer, untrained_layer), strict=True):
+        epoch = None if state == "trained" else 0.0
+        for done, (label, activity) in enumerate(activities(it, epoch)):
+            progress(f"chance, {state}", done, len(it.layers), f"layer {label}")
+            found[state, label] = of_layer(activity, label, settings)
+    for label in it.layers:
+        change = found["trained", label]["left_out"] - found["untrained", label]["left_out"]
+        bounds = bootstrap_mean(change, n_resamples=settings.n_resamples, seed=settings.seed)
+        found["trained", label]["gain"] = torch.tensor(bounds, dtype=torch.float64)
+    return _labelled(found, list(it.layers))
+
+
+def _labelled(found: dict[tuple[str, str], dict], layers: list[str]) -> xr.Dataset:
+    """Arrays of all layers with their names: shared ones have a dimension of states."""
+    variables = {}
+    for name, dims in _DIMS.items():
+        states = [state for state in STATES if name in found[state, layers[0]]]
+        rows = [torch.stack([found[state, label][name] for label in layers]) for state in states]
+        if len(rows) > 1:
+            variables[name] = ("state", "layer", *dims), torch.stack(rows).double().numpy()
+        else:
+            variables[name] = ("layer", *dims), rows[0].double().numpy()
+    n_networks = found["trained", layers[0]]["left_out"].shape[0]
+    return xr.Dataset(
+        variables,
+        {
+            "state": list(STATES),
+            "layer": layers,
+            "measure": list(MEASURES),
+            "bound": list(BOUNDS),
+            "network": np.arange(n_networks),
+            "null": list(NULLS),
+            "lone_measure": list(LONE),
+            "side": ["lower", "upper"],
+            "which": ["used", "recorded"],
+            "size": sizes(n_networks, MOST_SIZES),
+        },
+    )
+
+
+def above_chance(found: xr.Dataset) -> xr.DataArray:
+    """Whether a trained layer's interval lies above all draws of a null: (layer, measure, null)."""
+    low = found.value.sel(state="trained", bound="low", drop=True)
+    draws = found.draws.sel(state="trained", null=list(CHANCE), drop=True)
+    return (low > draws.max("draw")).transpose("layer", "measure", "null")
+
+
+def lone_p(found: xr.Dataset) -> xr.DataArray:
+    """p of the mean over networks, each shuffled alone: (layer, lone_measure)."""
+    value = found.lone.mean("network").transpose("layer", "lone_measure")
+    draws = found.lone_draws.mean("network").transpose("layer", "lone_measure", "draw")
+    return value.copy(data=p_value(value.values, draws.values))
+
+
+def judge(found: xr.Dataset) -> Found:
+    """The claim, layer by layer."""
+    free = above_chance(found).all(["measure", "null"]).values
+    parts = list(free & (lone_p(found) <= ALPHA).all("lone_measure").values)
+    rows = []
+    for place in (0, -1) if len(parts) > 1 else (0,):
+        row = found.isel(layer=place).sel(state="trained", measure="left out")
+        highest = row.draws.sel(null=list(CHANCE)).max()
+        rows.append(
+            f"{layer_name(row.layer.item())} {interval_text(row.value)} "
+            f"(chance up to {number(highest)})"
+        )
+    counted = f"{sum(parts)} of {len(parts)} layers; variance that the others explain"
+    return Found(overall(parts), f"{counted}: {'; '.join(rows)}")
+
+
+CLAIM = Claim(
+    "chance",
+    "What networks share exceeds every null in every layer",
+    "the discussion",
+    f"in each layer, the 95 % interval of each of the {len(MEASURES)} measures lies above the "
+    f"highest of {N_DRAWS} draws, for shuffled images and for noise alike; and where one network "
+    f"at a time is shuffled, p is at most {ALPHA:g}",
+    "levels",
+    judge,
+)

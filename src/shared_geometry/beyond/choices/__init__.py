@@ -1,0 +1,1 @@
+"""What do Figure 3's numbers hang on?"""

@@ -1,0 +1,1 @@
+"""Do networks forget how they began?"""

@@ -1,0 +1,184 @@
+"""Do networks forget how they began, and how near to rotations of each other do they come?"""
+
+import numpy as np
+import torch
+import xarray as xr
+
+from shared_geometry.basics.randomness import torch_generator
+from shared_geometry.basics.wording import interval_text, layer_name
+from shared_geometry.claims.catalogue import Claim
+from shared_geometry.claims.centring import typical_change
+from shared_geometry.claims.rules import NO_STRUCTURE, Found, overall
+from shared_geometry.experiment.analysis import BOUNDS, Settings, fit, stacked
+from shared_geometry.experiment.plan import Plan
+from shared_geometry.experiment.population import Progress, activities
+from shared_geometry.rsa import consistency, lower_triangle, within_rsms
+from shared_geometry.statistics import bootstrap_mean
+from shared_geometry.theory.stability import gap, misfit
+
+FORMAT = 1
+USES = ("theory/stability", "claims/centring")
+IMAGES = 500  # held-out images that are compared, at most; evenly spaced over the classes
+
+
+def compared(n_images: int) -> np.ndarray:
+    """Indices of at most `IMAGES` images, evenly spaced: those of a class lie side by side."""
+    return np.linspace(0, n_images - 1, min(n_images, IMAGES)).round().astype(int)
+
+
+def halves(x: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Activity of two halves of the units, (n_networks, n_units // 2, n_images) each.
+
+    A layer's units are a draw, the same at every checkpoint.  What an RSM owes to the draw must not
+    count as what the network remembers, so what is compared comes from different units.
+    """
+    order = torch.randperm(x.shape[1], generator=generator)
+    half = x.shape[1] // 2
+    return x[:, order[:half]], x[:, order[half : 2 * half]]
+
+
+def cross_correlations(a: torch.Tensor, b: torch.Tensor) -> np.ndarray:
+    """Correlation of every network's RSM in one set with every network's in another.
+
+    Parameters
+    ----------
+    a, b : Tensor of shape (n_networks, n_units, n_images)
+
+    Returns
+    -------
+    ndarray of shape (n_networks, n_networks)
+    """
+    cells = torch.cat([lower_triangle(within_rsms(x)) for x in (a, b)])
+    return consistency(cells)[: len(a), len(a) :].numpy()
+
+
+def own_and_others(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Correlation of each network (row) with itself (column), and its mean with the others."""
+    own = np.diag(r)
+    return own, (r.sum(1) - own) / (len(r) - 1)
+
+
+def memory(
+    now: torch.Tensor, then: torch.Tensor, generator: torch.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """How like each network's geometry is to its own beginning, and to the others' beginnings.
+
+    Parameters
+    ----------
+    now, then : Tensor of shape (n_networks, n_units, n_images)
+        The same units and images.
+    generator : torch.Generator
+        Divides the units into halves.
+
+    Returns
+    -------
+    own, others : ndarray of shape (n_networks,)
+        Correlations of RSMs over different halves of the units.
+    """
+    n = len(now)
+    a, b = halves(torch.cat([now, then]), generator)  # the same units now and then
+    return own_and_others((cross_correlations(a[:n], b[n:]) + cross_correlations(b[:n], a[n:])) / 2)
+
+
+def neighbours(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Gap of the RSMs and misfit of the best rotation, of each network with the next: (n,)."""
+    now = x.double().numpy()
+    after = np.roll(now, -1, 0)
+    return gap(now, after), misfit(now, after)
+
+
+def moved(
+    alignment: torch.Tensor, held_out: torch.Tensor, settings: Settings
+) -> tuple[np.ndarray, np.ndarray]:
+    """How far SRM's rotations move correlations, and how far random ones would.
+
+    Returns
+    -------
+    found, expected : ndarray of shape (n_networks,)
+        Root mean square change of a network's RSM; `centring.typical_change` of its cells.
+    """
+    w = stacked(fit(alignment, settings).w_)
+    if w.shape[1] != w.shape[2]:  # a projection, no rotation
+        return np.full(len(w), np.nan), np.full(len(w), np.nan)
+    native, shared = (lower_triangle(within_rsms(x)).double() for x in (held_out, w.mT @ held_out))
+    found = (shared - native).square().mean(1).sqrt().numpy()
+    expected = typical_change(native.numpy(), held_out.shape[1])
+    return found, np.sqrt(np.square(expected).mean(1))
+
+
+def measure(it: Plan, progress: Progress) -> xr.Dataset:
+    """Memory of the beginning at every checkpoint; nearness and centring at both ends.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``own``, ``others`` and ``memory``, their difference, (layer, checkpoint, network), with
+        ``memory_interval`` (layer, checkpoint, bound); ``gap`` and ``misfit`` (end, layer,
+        network), of each network with the next; ``moved`` and ``moved_random`` (layer, network).
+    """
+    config, layers, n = it.config, list(it.layers), it.config.networks
+    shape = (len(layers), len(it.checkpoints), n)
+    own, others = np.empty(shape), np.empty(shape)
+    ends = np.empty((2, 2, len(layers), n))  # measure, end
+    change = np.empty((2, len(layers), n))
+    start = {}
+    for j, checkpoint in enumerate(it.checkpoints):
+        for i, (label, activity) in enumerate(activities(it, checkpoint)):
+            x = activity.held_out[..., compared(activity.held_out.shape[2])]
+            start.setdefault(label, x)
+            generator = torch_generator(config.seed, "halves", label)
+            own[i, j], others[i, j] = memory(x, start[label], generator)
+            if j == 0:
+                ends[:, 0, i] = neighbours(x)
+            if j == len(it.checkpoints) - 1:
+                ends[:, 1, i] = neighbours(x)
+                change[:, i] = moved(activity.alignment, x, it.settings)
+        progress("memory", j + 1, len(it.checkpoints), f"epoch {checkpoint:g}")
+    intervals = [
+        [bootstrap_mean(row, n_resamples=config.bootstrap, seed=config.seed) for row in of_layer]
+        for of_layer in own - others
+    ]
+    dims = ("layer", "checkpoint", "network")
+    return xr.Dataset(
+        {
+            "own": (dims, own),
+            "others": (dims, others),
+            "memory": (dims, own - others),
+            "memory_interval": (("layer", "checkpoint", "bound"), np.array(intervals)),
+            "gap": (("end", "layer", "network"), ends[0]),
+            "misfit": (("end", "layer", "network"), ends[1]),
+            "moved": (("layer", "network"), change[0]),
+            "moved_random": (("layer", "network"), change[1]),
+        },
+        {
+            "layer": layers,
+            "checkpoint": list(it.checkpoints),
+            "bound": list(BOUNDS),
+            "end": ["first checkpoint", "last checkpoint"],
+        },
+    )
+
+
+def forgets(found: xr.Dataset) -> Found:
+    """Memory at the end, layer by layer."""
+    last = found.memory_interval.isel(checkpoint=-1)
+    parts = [
+        bool(last.sel(layer=label, bound="high") <= NO_STRUCTURE) for label in last.layer.values
+    ]
+    shown = [
+        f"{layer_name(label)} {interval_text(last.sel(layer=label).values)}"
+        for label in last.layer.values
+    ]
+    return Found(overall(parts), f"{sum(parts)} of {len(parts)} layers: {'; '.join(shown)}")
+
+
+CLAIM = Claim(
+    "forgets",
+    "Training makes a network forget how it began: at the end, its geometry is no nearer to its "
+    "own beginning than to another network's",
+    "the discussion; after Saxe et al. (2014)",
+    "in each layer, the correlation of RSMs with its own beginning exceeds that with another's by "
+    f"at most {NO_STRUCTURE} (95 % interval), on different halves of the units",
+    "beginnings",
+    forgets,
+)

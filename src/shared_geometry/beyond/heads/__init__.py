@@ -1,0 +1,1 @@
+"""Does a network's head work on another network's activity?"""

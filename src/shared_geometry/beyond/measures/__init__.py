@@ -1,0 +1,1 @@
+"""What would other measures of similarity have said?"""

@@ -1,0 +1,1 @@
+"""How rigid is the relation between two networks?"""

@@ -1,0 +1,142 @@
+"""Studies beyond the paper: each asks one question of a trained population, and keeps the answer.
+
+A study is a folder here.  Its ``study.py`` has a function ``measure(it, progress)`` from a plan,
+whose networks are trained, to a labelled data set, and a number ``FORMAT``, to be raised when that
+changes; ``USES`` may name modules elsewhere that its numbers depend on, and ``CLAIM`` is what it
+puts to the test.  It is found by the folder's name, run once, kept beside the results of the run,
+and read again.
+"""
+
+import pkgutil
+import time
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import xarray as xr
+
+from shared_geometry import beyond
+from shared_geometry.basics.files import reuse, writable_folder
+from shared_geometry.basics.labelled import read_labelled, write_labelled
+from shared_geometry.basics.locking import locked
+from shared_geometry.basics.provenance import provenance, source_digest
+from shared_geometry.basics.wording import NAMES
+from shared_geometry.claims.catalogue import Claim
+from shared_geometry.config import Config
+from shared_geometry.errors import InputError
+from shared_geometry.experiment.plan import plan
+from shared_geometry.experiment.population import Progress, silent, train
+from shared_geometry.experiment.results import config_of
+
+
+def names() -> list[str]:
+    """Names of all studies, which are those of their folders."""
+    return [found.name for found in pkgutil.iter_modules(beyond.__path__) if found.ispkg]
+
+
+def _module(name: str) -> ModuleType:
+    if name not in names():
+        raise InputError(f"there is no study {name!r}; known are {', '.join(names())}")
+    return import_module(f"{beyond.__name__}.{name}.study")
+
+
+def _form(name: str) -> str:
+    return f"{name} {_module(name).FORMAT}"
+
+
+def claim_of(name: str) -> Claim:
+    """What the study ``name`` puts to the test, and the rule that judges its answers."""
+    return _module(name).CLAIM
+
+
+def _code(name: str) -> str:
+    """Hash of the source that the study's numbers depend on."""
+    used = getattr(_module(name), "USES", ())
+    return source_digest("experiment/population", f"beyond/{name}/*", *used)
+
+
+def load_study(name: str, path: str | Path) -> xr.Dataset:
+    """Read and check a file of the study ``name``.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, cut short, altered, or of another study.
+    """
+    return read_labelled(path, _form(name), f"shared-geometry study {name}")
+
+
+def study(
+    name: str,
+    config: Config,
+    *,
+    root: str | Path | None = None,
+    output: str | Path = "runs",
+    progress: Progress = silent,
+) -> xr.Dataset:
+    """Answer of a study for the population of ``config``, which is trained if it is not.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+    config : Config
+    root, output : path, optional
+        As in `experiment.run`; the two share networks.
+    progress : callable
+        Called as ``progress(stage, done, total, note)``.
+
+    Returns
+    -------
+    xarray.Dataset
+        What the study's ``measure`` returns, and in its attributes how it was made.
+
+    Raises
+    ------
+    InputError, DataError
+        Before any work is done, if a name, ``config``, the data or ``output`` cannot be used.
+    """
+    form = _form(name)
+    it = plan(config, root, writable_folder(output))
+    path, code = study_path(name, config, output), _code(name)
+    with locked(it.folder.with_name(f".{it.folder.name}.lock")):
+        ready = reuse(path, lambda p: load_study(name, p))
+        if ready is not None and ready.attrs["code"] == code:
+            return ready
+        start = time.monotonic()
+        train(it, progress)
+        found = _module(name).measure(it, progress)
+        found.attrs |= {
+            "study": name,
+            "title": f"{NAMES[config.architecture]}, {NAMES[config.dataset]}",
+            "config": config.to_json(),
+            "recipe": it.recipe.to_json(),
+            "command": config.command.replace("run", f"study {name}", 1),
+            "code": code,
+            "seconds": round(time.monotonic() - start, 1),
+            **provenance(),
+        }
+        write_labelled(found, path, form)
+    return load_study(name, path)
+
+
+def study_path(name: str, config: Config, output: str | Path = "runs") -> Path:
+    """Where the answer of a study for ``config`` is kept."""
+    return Path(output).expanduser() / config.digest / f"{name}.nc"
+
+
+def live_name(config: Config) -> str:
+    """What menus call the population that a page has made itself: short, to fit a phone."""
+    short = "digits" if config.dataset == "digits" else NAMES[config.dataset]
+    return f"{short}, live"
+
+
+def answers(live: xr.Dataset, folder: str | Path) -> dict[str, xr.Dataset]:
+    """The answer that a page has made itself, then those published, by what menus call them."""
+    return {live_name(config_of(live)): live, **published(live.attrs["study"], folder)}
+
+
+def published(name: str, folder: str | Path) -> dict[str, xr.Dataset]:
+    """Answers of a study that lie in ``folder`` as ``<name>-<condition>.nc``, by their titles."""
+    found = [load_study(name, path) for path in sorted(Path(folder).glob(f"{name}-*.nc"))]
+    return {answer.attrs["title"]: answer for answer in found}

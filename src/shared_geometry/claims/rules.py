@@ -1,0 +1,255 @@
+"""Rules that judge the paper's claims: results in, what was found out.
+
+A claim about layers, copies or data sets is judged part by part.  It holds if it holds in every
+part, holds in part if it does so in some, and does not hold if in none.  A rule about the theory
+takes a random generator; one about the simulation what `simulation.figure_2` returns; one about
+trained networks what `experiment.run` returns for one condition.  Each returns a `Found`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from scipy.stats import spearmanr
+
+from shared_geometry.basics.wording import interval_text, layer_name, number, power_of_ten
+from shared_geometry.theory.propositions import deviation, response_of, same_geometry
+
+HOLDS, IN_PART, FAILS = "holds", "holds in part", "does not hold"
+
+HIGH = 0.8  # a correlation at least this high is called high
+NO_STRUCTURE = 0.1  # a correlation at most this far from zero is called none
+NEAR, CLOSE = 0.01, 0.05  # how far a stated share of variance may be off
+_SHOWN = 4  # parts that are listed one by one
+EXACT = 1e-10  # largest relative deviation from an identity
+
+
+class Found(NamedTuple):
+    """What a rule says of some results."""
+
+    outcome: str  # HOLDS, IN_PART or FAILS
+    value: str  # our numbers, in words
+
+
+def overall(parts: Sequence[bool]) -> str:
+    """HOLDS if all parts do, IN_PART if some, FAILS if none."""
+    return HOLDS if all(parts) else IN_PART if any(parts) else FAILS
+
+
+def _count(parts: Sequence[bool], what: str) -> str:
+    return f"{sum(parts)} of {len(parts)} {what}"
+
+
+def all_above(
+    rows: Mapping[str, np.ndarray], least: float, what: str = "layers", unknown: str = "unknown"
+) -> Found:
+    """Whether intervals lie above a threshold, part by part.
+
+    Parameters
+    ----------
+    rows : mapping of str to array of shape (3,)
+        Estimate, low and high of each part; NaN where there is nothing to measure, which counts
+        as not above.
+    least : float
+    what : str
+        What the parts are.
+    unknown : str
+        What to say of a part that is NaN.
+
+    Returns
+    -------
+    Found
+        Of more than `_SHOWN` parts, the lowest and the highest are shown.
+    """
+    parts = [bool(low >= least) for _, low, _ in rows.values()]
+    shown = dict(rows)
+    if len(rows) > _SHOWN:
+        known = {name: row for name, row in rows.items() if not np.isnan(row).any()} or shown
+        shown = dict(f(known.items(), key=lambda item: item[1][0]) for f in (min, max))
+    told = (
+        f"{name} {unknown if np.isnan(row).any() else interval_text(row)}"
+        for name, row in shown.items()
+    )
+    return Found(overall(parts), f"{_count(parts, what)}: {'; '.join(told)}")
+
+
+# Proposition 1, with random numbers in the place of letters.
+
+
+def _alike(rng: np.random.Generator, n_networks: int, repeated: bool) -> Found:
+    k, units, images = 8, 20, 40
+    s = rng.normal(size=(k, images))
+    if repeated:  # all eigenvalues of the RSM are equal: the eigenvectors are not unique
+        s = np.linalg.qr(s.T)[0].T
+    networks = same_geometry(s, n_networks, units, rng)
+    gram = networks[0].T @ networks[0]
+    response, lift = response_of(gram)
+    bases = [x @ lift for x in networks]
+    errors = [deviation(x.T @ x, gram) for x in networks]
+    errors += [
+        deviation(w @ response, x) + deviation(w.T @ w, np.eye(k))
+        for w, x in zip(bases, networks, strict=True)
+    ]
+    other = rng.normal(size=(units, images))  # a network of another geometry: no basis fits it
+    misfit = deviation(other @ lift @ response, other)
+    holds = max(errors) < EXACT < misfit
+    value = f"off by {power_of_ten(max(errors))}; another RSM: by {number(misfit)}"
+    return Found(HOLDS if holds else FAILS, value)
+
+
+def proposition(rng: np.random.Generator) -> Found:
+    """Two networks with distinct eigenvalues."""
+    return _alike(rng, 2, repeated=False)
+
+
+def without_distinct_eigenvalues(rng: np.random.Generator) -> Found:
+    """Two networks with equal eigenvalues."""
+    return _alike(rng, 2, repeated=True)
+
+
+def many_networks(rng: np.random.Generator) -> Found:
+    """Ten networks."""
+    return _alike(rng, 10, repeated=False)
+
+
+# The simulation: results of `simulation.figure_2`.
+
+
+def _copies(found: xr.Dataset, space: str, measure: str) -> list[tuple[str, np.ndarray]]:
+    interval = found.correlation_interval.sel(space=space, measure=measure)
+    return [
+        (f"{t}, {r}", interval.sel(transformation=t, reading=r).values)
+        for r in ("published", "exact")
+        for t in found.transformation.values
+    ]
+
+
+def _listed(rows: Sequence[tuple[str, np.ndarray]]) -> str:
+    return "; ".join(f"{name} {interval_text(values)}" for name, values in rows)
+
+
+def finds_rotations(found: xr.Dataset) -> Found:
+    """corr(wRSM, iRSM) in the shared space is high."""
+    rows = _copies(found, "shared", "pearson")
+    return Found(overall([values[1] >= HIGH for _, values in rows]), _listed(rows))
+
+
+def native_copies_differ(found: xr.Dataset) -> Found:
+    """corr(wRSM, iRSM) in native space is none."""
+    rows = _copies(found, "native", "pearson")
+    return Found(overall([_none(values) for _, values in rows]), _listed(rows))
+
+
+def ranks_agree(found: xr.Dataset) -> Found:
+    """Pearson's and Kendall's coefficient differ by little."""
+    pairs = zip(
+        _copies(found, "shared", "pearson"), _copies(found, "shared", "kendall"), strict=True
+    )
+    rows = [(name, p[0] - k[0]) for (name, p), (_, k) in pairs]
+    value = "; ".join(f"{name} differ by {number(gap)}" for name, gap in rows)
+    return Found(overall([abs(gap) <= NO_STRUCTURE for _, gap in rows]), value)
+
+
+# The experiments: results of `experiment.run` for one condition, as the authors computed them.
+
+
+def _none(interval: np.ndarray) -> bool:
+    _, low, high = interval
+    return low <= 0 <= high or (abs(low) <= NO_STRUCTURE and abs(high) <= NO_STRUCTURE)
+
+
+def _layers(values: xr.DataArray) -> list[tuple[str, np.ndarray]]:
+    return [(layer_name(label), values.sel(layer=label).values) for label in values.layer.values]
+
+
+def _rises(values: xr.DataArray) -> Found:
+    first, last = (_layers(values.isel(checkpoint=place)) for place in (0, -1))
+    parts = [after[1] > before[2] for (_, before), (_, after) in zip(first, last, strict=True)]
+    shown = "; ".join(
+        f"{name} {number(before[0])} → {interval_text(after)}"
+        for (name, before), (_, after) in _ends(list(zip(first, last, strict=True)))
+    )
+    return Found(overall(parts), f"{_count(parts, 'layers')}: {shown}")
+
+
+def _ends(rows: list) -> list:
+    """All rows of a few, the first and the last of many."""
+    return rows if len(rows) <= 3 else [rows[0], rows[-1]]
+
+
+def _shared(results: xr.Dataset, name: str) -> xr.DataArray:
+    return results[name].sel(reading="published", space="shared")
+
+
+def geometry_rises(results: xr.Dataset) -> Found:
+    """Correlation with the wRSM of the end, before training and at the end."""
+    return _rises(_shared(results, "geometry_final"))
+
+
+def agreement_rises(results: xr.Dataset) -> Found:
+    """Correlation with the wRSM of the same checkpoint, before training and at the end."""
+    return _rises(_shared(results, "geometry_current"))
+
+
+def aligned(results: xr.Dataset) -> Found:
+    """corr(wRSM, iRSM) in shared space at the end."""
+    rows = _layers(_shared(results, "geometry_final").isel(checkpoint=-1))
+    parts = [values[1] >= HIGH for _, values in rows]
+    return Found(overall(parts), f"{_count(parts, 'layers')}: {_listed(_ends(rows))}")
+
+
+def native_is_formless(results: xr.Dataset) -> Found:
+    """corr(wRSM, iRSM) in native space at the end, among those of randomly ordered units."""
+    final = results.geometry_final.sel(reading="published", space="native", bound="estimate")
+    rows, parts = [], []
+    for label in results.layer.values:
+        value = float(final.isel(checkpoint=-1).sel(layer=label))
+        draws = results.control_native.sel(layer=label).values
+        low, high = draws.min(), draws.max()
+        parts.append(bool(low <= value <= high))
+        chance = f"random {number(low)} to {number(high)}"
+        rows.append(f"{layer_name(label)} {number(value)} ({chance})")
+    return Found(overall(parts), f"{_count(parts, 'layers')}: {'; '.join(_ends(rows))}")
+
+
+def _variance(results: xr.Dataset) -> list[tuple[str, np.ndarray]]:
+    return _layers(results.variance_interval.sel(measure="published").isel(checkpoint=-1))
+
+
+def variance_rises_with_depth(results: xr.Dataset) -> Found:
+    """Variance explained of each layer and of the next."""
+    rows = _variance(results)
+    parts = [b[1] > a[2] for (_, a), (_, b) in pairwise(rows)]
+    return Found(overall(parts), f"{_count(parts, 'steps')}: {_listed(_ends(rows))}")
+
+
+def states(share: float) -> Callable[[xr.Dataset], Found]:
+    """The rule for a stated share of variance in the last layer."""
+
+    def judge(results: xr.Dataset) -> Found:
+        name, (estimate, low, high) = _variance(results)[-1]
+        off = max(low - share, share - high, 0.0)
+        outcome = HOLDS if off <= NEAR else IN_PART if abs(estimate - share) <= CLOSE else FAILS
+        value = f"the paper {number(share, 3)}; {name} {interval_text((estimate, low, high), 3)}"
+        return Found(outcome, value)
+
+    return judge
+
+
+def consistency_follows_variance(results: xr.Dataset) -> Found:
+    """Order of the layers by variance explained, and by consistency of their wRSMs."""
+    variance = np.array([values[0] for _, values in _variance(results)])
+    rows = _layers(results.consistency.sel(reading="published").isel(checkpoint=-1))
+    consistency = np.array([values[0] for _, values in rows])
+    rank = spearmanr(variance, consistency).statistic
+    outcome = HOLDS if rank >= HIGH else IN_PART if rank > 0 else FAILS
+    return Found(outcome, f"rank correlation over layers {number(rank)}; {_listed(_ends(rows))}")
+
+
+def less_than(results: xr.Dataset, other: xr.Dataset) -> Found:
+    """Variance explained in the last layer of one condition and of another."""
+    (_, a), (_, b) = _variance(results)[-1], _variance(other)[-1]
+    outcome = HOLDS if a[2] < b[1] else FAILS
+    return Found(outcome, f"{interval_text(a)} against {interval_text(b)}")

@@ -1,0 +1,1 @@
+"""What runs take: measured by the benchmarks, and foretold for larger ones."""

@@ -1,0 +1,152 @@
+"""What larger populations would take, from what was measured of smaller ones."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from shared_geometry.basics.wording import NAMES, number
+from shared_geometry.cost.timings import slope
+from shared_geometry.training.costs import PROCESS, analysis_memory
+
+_DAY = 24.0  # hours
+_SIZES = ("networks", "units", "images")
+
+
+class Scenario(NamedTuple):
+    """A population somebody might want, and how much of it is analysed."""
+
+    name: str
+    networks: int
+    units: int
+    images: int  # unseen ones, on which networks are recorded
+    held_out: int  # of these, the images whose RSMs are compared
+    layers: int
+    checkpoints: int
+    epochs: int
+    train_images: int
+
+
+PAPER = Scenario("one condition of the paper", 10, 1000, 10_000, 2000, 9, 14, 100, 50_000)
+SCENARIOS = (
+    PAPER,
+    PAPER._replace(name="1,000 networks", networks=1000),
+    PAPER._replace(name="a million images", images=1_000_000, held_out=200_000),
+    PAPER._replace(name="of which 2,000 held out", images=1_000_000),
+)
+
+
+class Need(NamedTuple):
+    """What a scenario takes on the machine that was measured."""
+
+    tasks: int  # layers x checkpoints
+    task_seconds: float
+    memory: float  # GB a task
+    analysis_hours: float
+    training_hours: Mapping[str, float]  # by architecture
+
+
+def exponents(scale: Mapping[str, Any], what: str = "seconds") -> dict[str, float]:
+    """Exponent of the growth with each size, from ``scale.json``.
+
+    Parameters
+    ----------
+    scale : mapping
+    what : {"seconds", "memory"}
+        Of the memory, what comes on top of a process that does nothing.
+    """
+    base = PROCESS / 1e9 if what == "memory" else 0.0
+    return {
+        name: slope([p["size"] for p in points], [max(p[what] - base, 1e-3) for p in points])
+        for name, points in scale["growth"].items()
+    }
+
+
+def need(scenario: Scenario, scale: Mapping[str, Any], training: Mapping[str, Any]) -> Need:
+    """What a scenario takes: the paper's size as measured, times the measured powers.
+
+    Memory is that of the images held out; times are those of as large a part of them held out as
+    was measured, and too long where it is smaller.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    scale, training : mapping
+        What `benchmarks/scale.py` and `benchmarks/training.py` measured.
+    """
+    paper, powers = scale["paper"], exponents(scale)
+    factor = math.prod((getattr(scenario, size) / paper[size]) ** powers[size] for size in _SIZES)
+    seconds, last = (factor * paper[name] for name in ("seconds", "seconds_last"))
+    tasks = scenario.layers * scenario.checkpoints
+    hours = scenario.layers * (last + (scenario.checkpoints - 1) * seconds) / 3600
+    images = scenario.networks * scenario.epochs * scenario.train_images
+    return Need(
+        tasks,
+        seconds,
+        analysis_memory(scenario.networks, scenario.units, scenario.images, scenario.held_out)
+        / 1e9,
+        hours,
+        {
+            name: images / found["images_per_second"][f"ours, {found['precision']}"] / 3600
+            for name, found in training["results"].items()
+        },
+    )
+
+
+def _amount(value: float) -> str:
+    return number(value, 1) if value < 100 else f"{value:,.0f}"
+
+
+def needs_table(
+    scale: Mapping[str, Any],
+    training: Mapping[str, Any],
+    scenarios: Sequence[Scenario] = SCENARIOS,
+) -> str:
+    """Needs of scenarios as Markdown, a column a scenario."""
+    needs = [need(scenario, scale, training) for scenario in scenarios]
+    rows = {
+        "layers × checkpoints": [f"{it.tasks}" for it in needs],
+        "one of them, s": [_amount(it.task_seconds) for it in needs],
+        "one of them, GB": [_amount(it.memory) for it in needs],
+        "analysis, h": [_amount(it.analysis_hours) for it in needs],
+    }
+    for name in training["results"]:
+        rows[f"training {NAMES[name]}s, h"] = [_amount(it.training_hours[name]) for it in needs]
+    rows["machines for a day"] = [
+        f"{math.ceil((max(it.training_hours.values()) + it.analysis_hours) / _DAY):,}"
+        for it in needs
+    ]
+    heads = " | ".join(scenario.name for scenario in scenarios)
+    lines = [f"| | {heads} |", "|:--|" + "--:|" * len(scenarios)]
+    lines += [f"| {name} | {' | '.join(row)} |" for name, row in rows.items()]
+    precisions = dict.fromkeys(found["precision"] for found in training["results"].values())
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Analysis was measured on {scale['hardware']}, training in {' and '.join(precisions)} "
+            f"on {training['hardware']}.",
+        ]
+    )
+
+
+def memory_sentence(scale: Mapping[str, Any]) -> str:
+    """Memory of an analysis at the paper's size, as foreseen and as measured."""
+    paper = scale["paper"]
+    ratios = [p["foreseen"] / p["memory"] for points in scale["growth"].values() for p in points]
+    return (
+        f"At the paper's size ({paper['networks']} networks, {paper['units']:,} units, "
+        f"{paper['images']:,} images) a task took {number(paper['memory'])} GB, "
+        f"{number(paper['foreseen'])} GB were foreseen; over all sizes measured, the foreseen "
+        f"memory was {number(min(ratios))} to {number(max(ratios))} times that which was taken."
+    )
+
+
+def growth_sentence(scale: Mapping[str, Any]) -> str:
+    """Exponents of time and memory, in words."""
+    time, memory = exponents(scale), exponents(scale, "memory")
+    parts = [f"{name.replace(' x ', ' × ')} {number(time[name])} and {number(memory[name])}"
+             for name in time]  # fmt: skip
+    return (
+        "Exponents of time, and of memory on top of a process that does nothing: "
+        f"{'; '.join(parts)}."
+    )

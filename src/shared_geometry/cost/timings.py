@@ -1,0 +1,225 @@
+"""What the benchmarks measured, read and put into words."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from shared_geometry.basics.wording import NAMES
+from shared_geometry.errors import DataError
+
+_NEEDED = {  # of the file that each benchmark writes
+    "srm": {"cases", "growth"},
+    "srm-cuda": {"cases"},
+    "training": {"results", "settings"},
+    "binder": {"chapters", "limit"},
+    "scale": {"paper", "growth"},
+}
+_ALWAYS = {"commit", "hardware", "versions"}
+
+
+def read_timings(path: str | Path) -> dict[str, Any]:
+    """Results file of a benchmark of `benchmarks/`, by its name.
+
+    Raises
+    ------
+    DataError
+        If it is missing, not JSON, or lacks something.
+    """
+    path = Path(path)
+    remake = f"`make bench-{path.stem.partition('-')[0]}` writes it"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise DataError(f"there is no file {str(path)!r}; {remake}") from None
+    except ValueError as error:
+        raise DataError(f"{path.name} is no JSON: {error}") from None
+    needed = _NEEDED.get(path.stem, set()) | _ALWAYS
+    if not isinstance(found, dict) or (missing := needed - set(found)):
+        lacks = "an object" if not isinstance(found, dict) else ", ".join(sorted(missing))
+        raise DataError(f"{path.name} lacks {lacks}; {remake} anew")
+    return found
+
+
+def slope(size: Sequence[float], seconds: Sequence[float]) -> float:
+    """Exponent p of seconds = c size^p, by least squares on the logarithms."""
+    return float(np.polyfit(np.log(size), np.log(seconds), 1)[0])
+
+
+def _who(row: Mapping[str, Any]) -> str:
+    return "this package" if row["who"] == "ours" else f"BrainIAK {row['who']}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}" if value >= 1 else f"{value:.2g}"
+
+
+def comparison(timings: Mapping[str, Any]) -> str:
+    """A table for each case as Markdown: seconds, ratio, variance explained, memory, floor."""
+    lines = []
+    for case in timings["cases"]:
+        lines += [
+            f"**{case['case'].replace(' x ', ' × ')}**",
+            "",
+            "| solver | seconds | × ours | fit | held out | GiB | × floor |",
+            "|:--|--:|--:|--:|--:|--:|--:|",
+        ]
+        rows = [(_who(row), row) for row in case["rows"]]
+        if early := case.get("as_good"):
+            how = ", ".join(f"{name}={value:g}" for name, value in early["options"].items())
+            rows.insert(1, (f"as good as theirs, `{how}`", early))
+        lines += [
+            f"| {who} | {_seconds(row['seconds'])} | {row['ratio']:.1f} | {row['fit']:.5f} "
+            f"| {row['held_out']:.5f} | {row['memory']:.2f} | {row['over_floor']:.1f} |"
+            for who, row in rows
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def summary(timings: Mapping[str, Any]) -> str:
+    """The comparison in a few sentences, and where it was made."""
+    ratios = [row["ratio"] for case in timings["cases"] for row in case["rows"][1:]]
+    gains = [
+        case["rows"][0]["fit"] - max(row["fit"] for row in case["rows"][1:])
+        for case in timings["cases"]
+    ]
+    memory = [
+        row["memory"] / case["rows"][0]["memory"]
+        for case in timings["cases"]
+        for row in case["rows"][1:]
+    ]
+    return (
+        f"BrainIAK takes {min(ratios):.0f} to {max(ratios):.0f} times as long, and "
+        f"{min(memory):.1f} to {max(memory):.0f} times the memory. The part of the variance "
+        f"explained on the samples of the fit differs from that of its better solver by "
+        f"{_signed(min(gains))} to {_signed(max(gains))}. {_as_good(timings)}"
+        f"Measured on {timings['hardware']}."
+    )
+
+
+def _as_good(timings: Mapping[str, Any]) -> str:
+    """What BrainIAK takes over ours where ours is stopped at a fit no worse than its."""
+    ratios = [
+        row["seconds"] / case["as_good"]["seconds"]
+        for case in timings["cases"]
+        if "as_good" in case
+        for row in case["rows"][1:]
+    ]
+    if not ratios:
+        return ""
+    return (
+        "Where ours explains more and is stopped as soon as it explains as much "
+        f"(“as good as theirs”), they take {min(ratios):.0f} to {max(ratios):.0f} times as "
+        "long. "
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{value * 1e5:+.1f}".replace("-", "−") + " × 10⁻⁵"
+
+
+def provenance_line(timings: Mapping[str, Any]) -> str:
+    """Commit, machine and versions of the measurement, for under a figure."""
+    versions = json.loads(timings["versions"])
+    names = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"Commit {timings['commit']}; {timings['hardware']}; {names}."
+
+
+def chapters_table(timings: Mapping[str, Any]) -> str:
+    """Seconds and peak memory of each chapter as Markdown, and what it was confined to."""
+    rows = [
+        f"| {row['chapter']} | {row['seconds']:.0f} | {row['memory']:.2f} |"
+        for row in timings["chapters"]
+    ]
+    cores = "one core" if timings["cores"] == 1 else f"{timings['cores']} cores"
+    return "\n".join(
+        [
+            "| chapter | seconds | memory (GB) |",
+            "|:--|--:|--:|",
+            *rows,
+            "",
+            f"Measured on {cores} of {timings['hardware']}, with at most {timings['limit']:g} GB "
+            f"allowed, commit {timings['commit'][:12]}.",
+        ]
+    )
+
+
+def training_table(timings: Mapping[str, Any]) -> str:
+    """Images a second of a population and of a plain loop as Markdown."""
+    rows = []
+    for name, found in timings["results"].items():
+        speeds = found["images_per_second"]
+        rows += [
+            f"| {NAMES[name]} | {precision} | {speeds[f'ours, {precision}']:,} "
+            f"| {speeds[found['peer']]:,} | {ratio:.2f} |"
+            for precision, ratio in found["ratio"].items()
+        ]
+    return "\n".join(
+        [
+            "| network | ours in | ours, images/s | plain loop, images/s | ratio |",
+            "|:--|:--|--:|--:|--:|",
+            *rows,
+            "",
+            f"Median over turns; {timings['settings']['networks']} networks on "
+            f"{timings['settings']['images']:,} images each, {timings['hardware']}, commit "
+            f"{timings['commit'][:12]}.",
+        ]
+    )
+
+
+def runs_table(runs: Mapping[tuple[str, str], xr.Dataset]) -> str:
+    """What the training of published populations took, as Markdown.
+
+    Parameters
+    ----------
+    runs : mapping of (str, str) to Dataset
+        Results, by data set and architecture.
+    """
+    rows = []
+    for (dataset, architecture), results in runs.items():
+        how = json.loads(results.attrs["recipe"])
+        minutes = results.attrs["seconds_training"] / 60
+        machine = results.attrs["hardware"]
+        rows.append(
+            f"| {NAMES[architecture]}, {NAMES[dataset]} | {results.sizes['network']} "
+            f"| {how['name']}, {how['epochs']} | {minutes:.0f} "
+            f"| {'GPU' if on_gpu(machine) else 'core'} | {machine}, "
+            f"commit {results.attrs['commit'][:12]} |"
+        )
+    return "\n".join(
+        [
+            "| networks | how many | recipe, epochs | minutes | of a | machine |",
+            "|:--|--:|:--|--:|:--|:--|",
+            *rows,
+        ]
+    )
+
+
+def on_gpu(hardware: str) -> bool:
+    """Whether a machine, as `describe_hardware` names it, has a GPU."""
+    return not hardware.endswith("cores")
+
+
+def pages_table(timings: Mapping[str, Any]) -> str:
+    """Seconds to the first figure and weight of each page as Markdown, beside Plotly's own."""
+    rows = [
+        f"| {row['page']} | {row['seconds']['ours']:.2f} | {row['seconds']['plotly']:.2f} "
+        f"| {row['ratio']:.1f} | {row['megabytes']['ours']:.2f} "
+        f"| {row['megabytes']['plotly']:.2f} |"
+        for row in timings["pages"]
+    ]
+    return "\n".join(
+        [
+            "| page | first figure, s | Plotly's own, s | ratio | page, MB | Plotly's own, MB |",
+            "|:--|--:|--:|--:|--:|--:|",
+            *rows,
+            "",
+            f"Median of {timings['settings']['turns']} visits with "
+            f"{timings['settings']['browser']}, nothing cached; {timings['hardware']}, "
+            f"commit {timings['commit'][:12]}.",
+        ]
+    )

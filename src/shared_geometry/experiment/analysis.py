@@ -1,0 +1,279 @@
+"""One layer at one checkpoint: align a population, compare it, say how sure we are.
+
+Two readings run through every measure.  ``published`` is what the authors' code computes:
+W is fitted on activity from which each unit's mean over the alignment images was subtracted, and
+is then applied to held-out activity from which it was not (BrainIAK's issue 406).  ``corrected``
+subtracts the same means from the held-out activity as well, in both spaces.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from shared_geometry.rsa import class_rsm, consistency, inter_rsms, lower_triangle, within_rsms
+from shared_geometry.srm import SRM
+from shared_geometry.srm.score import explained_power, power
+from shared_geometry.statistics import (
+    Interval,
+    bootstrap_correlation_of_means,
+    bootstrap_mean,
+    bootstrap_pairs,
+)
+
+READINGS = ("published", "corrected")
+SPACES = ("native", "shared")
+KINDS = ("within, native", "between, native", "between, shared")
+VARIANCE = ("published", "corrected", "left out", "native")
+BOUNDS = ("estimate", "low", "high")
+
+
+class Settings(NamedTuple):
+    """What an analysis needs to know besides the activity."""
+
+    n_components: int | None  # k; None: the number of units
+    centre: bool  # subtract each unit's alignment mean before fitting
+    solver: str  # SRM backend
+    n_resamples: int  # of a bootstrap interval
+    seed: int
+
+
+class Activity(NamedTuple):
+    """Activity of a population in one layer, units x images, and the classes of the held-out."""
+
+    alignment: torch.Tensor  # (n_networks, n_units, n_alignment)
+    held_out: torch.Tensor  # (n_networks, n_units, n_images), images sorted by class
+    labels: torch.Tensor  # (n_images,)
+
+
+def fit(alignment: torch.Tensor, settings: Settings) -> SRM:
+    """SRM of the alignment activity ``(n_networks, n_units, n_alignment)`` (equation 1)."""
+    model = SRM(settings.n_components, backend=settings.solver, center=settings.centre)
+    return model.fit(list(alignment))
+
+
+def stacked(arrays: list[torch.Tensor]) -> torch.Tensor:
+    """One array of what `SRM` gives as a list."""
+    return torch.stack([torch.as_tensor(array) for array in arrays])
+
+
+def responses_of_others(model: SRM, activity: torch.Tensor) -> torch.Tensor:
+    """For each network the mean of the others in the shared space.
+
+    Parameters
+    ----------
+    model : SRM
+        Fitted on these networks.
+    activity : Tensor of shape (n_networks, n_units, n_images)
+
+    Returns
+    -------
+    Tensor of shape (n_networks, k, n_images)
+    """
+    turned = stacked(model.transform(list(activity)))
+    return torch.sub(turned.sum(0), turned, out=turned).div_(len(turned) - 1)
+
+
+def explained_by_others(
+    model: SRM, alignment: torch.Tensor, held_out: torch.Tensor
+) -> torch.Tensor:
+    """Variance of each network that the others' mean explains, its own W fitted to that mean.
+
+    Parameters
+    ----------
+    model : SRM
+        Fitted on ``alignment``.
+    alignment, held_out : Tensor of shape (n_networks, n_units, n_alignment), (..., n_images)
+
+    Returns
+    -------
+    Tensor of shape (n_networks,), float64
+    """
+    others, targets = (responses_of_others(model, x) for x in (alignment, held_out))
+    explained = []
+    for i, target in enumerate(targets):
+        w = model.transform_network(alignment[i], shared=others[i])  # (n_units, k)
+        x = held_out[i] - model.mean_[i][:, None]
+        explained.append(explained_power(w.T @ x, target) / power(x))
+    return torch.stack(explained)
+
+
+def variance_explained(model: SRM, alignment: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
+    """Variance of held-out activity that the shared response explains, four ways.
+
+    Parameters
+    ----------
+    model : SRM
+        Fitted on ``alignment``.
+    alignment, held_out : Tensor of shape (n_networks, n_units, n_images)
+
+    Returns
+    -------
+    Tensor of shape (4, n_networks)
+        In the order of `VARIANCE`: as the authors' code computes it (held-out means kept, S over
+        all networks); with means subtracted; with S the mean of the other networks (their bases
+        from the common fit) and the network's own W fitted to that S; and without alignment
+        (W = I).
+    """
+    w = stacked(model.w_)
+    mean = stacked(model.mean_)[..., None]
+    raw = w.mT @ held_out
+    x = held_out - mean
+    shared = w.mT @ x
+    total = power(x)
+    spread = power(held_out - held_out.mean((-2, -1), keepdim=True))
+    residual = power(held_out) - explained_power(raw, raw.mean(0))
+    return torch.stack(
+        [
+            1 - residual / spread,
+            explained_power(shared, shared.mean(0)) / total,
+            explained_by_others(model, alignment, held_out),
+            explained_power(x, x.mean(0)) / total,
+        ]
+    )
+
+
+def class_patterns(activity: torch.Tensor, labels: torch.Tensor, n_axes: int = 3) -> torch.Tensor:
+    """Mean pattern of each class in each network, on the principal axes they have in common.
+
+    Parameters
+    ----------
+    activity : Tensor of shape (n_networks, n_units, n_images)
+    labels : Tensor of shape (n_images,)
+    n_axes : int
+        Principal axes of the patterns of all networks taken together.
+
+    Returns
+    -------
+    Tensor of shape (n_networks, n_classes, n_axes)
+        Each axis points to where its largest coordinate is positive.
+    """
+    classes = labels.unique()
+    means = torch.stack([activity[..., labels == c].mean(-1) for c in classes], 1)
+    means = means.cpu()  # small, and no GPU is quick at what follows
+    points = means.flatten(0, 1)  # (n_networks * n_classes, n_units)
+    points = points - points.mean(0)
+    u, s, _ = torch.linalg.svd(points, full_matrices=False)
+    scores = torch.nn.functional.pad((u * s)[:, :n_axes], (0, max(0, n_axes - len(s))))
+    peak = scores.gather(0, scores.abs().argmax(0, keepdim=True))
+    scores = scores * torch.where(peak < 0, -1.0, 1.0)
+    return scores.reshape(*means.shape[:2], n_axes)
+
+
+def _interval(interval: Interval) -> torch.Tensor:
+    return torch.tensor([float(bound) for bound in interval], dtype=torch.float64)
+
+
+def geometry(
+    within: torch.Tensor, between: dict[str, torch.Tensor], settings: Settings
+) -> torch.Tensor:
+    """corr(wRSM, iRSM) of the averages, native and shared, with intervals: (2, 3)."""
+    rows = [
+        bootstrap_correlation_of_means(
+            within, between[space], n_resamples=settings.n_resamples, seed=settings.seed
+        )
+        for space in SPACES
+    ]
+    return torch.stack([_interval(row) for row in rows])
+
+
+def compare(
+    native: torch.Tensor,
+    shared: torch.Tensor,
+    labels: torch.Tensor,
+    images: torch.Tensor,
+    final: torch.Tensor | None,
+    settings: Settings,
+) -> dict[str, torch.Tensor]:
+    """RSMs of a population in native and shared space, and the measures of Figure 3's rows.
+
+    Parameters
+    ----------
+    native, shared : Tensor of shape (n_networks, n_units, n_images), (n_networks, k, n_images)
+        Held-out activity before and after alignment.
+    labels : Tensor of shape (n_images,)
+    images : Tensor of shape (n_shown,)
+        Images whose RSM cells are kept.
+    final : Tensor of shape (n_networks, n_pairs), optional
+        Lower triangles of the networks' own RSMs at the last checkpoint; None: this is the last.
+    settings : Settings
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``within`` (n_networks, n_pairs); ``geometry_final`` and ``geometry_current``
+        (space, bound); ``consistency_pairs`` (n, n); ``consistency`` (bound,); ``rsm_class``
+        (kind, class, class); ``rsm_image`` (kind, image, image).
+    """
+    stacks = {
+        "within, native": within_rsms(native),
+        "between, native": inter_rsms(native),
+        "between, shared": inter_rsms(shared),
+    }
+    means = {kind: stacks[kind].mean(0) for kind in KINDS}
+    triangles = {kind: lower_triangle(stacks.pop(kind)) for kind in KINDS}
+    within = triangles["within, native"]
+    between = {space: triangles[f"between, {space}"] for space in SPACES}
+    pairs = consistency(within)
+    sampling = {"n_resamples": settings.n_resamples, "seed": settings.seed}
+    return {
+        "within": within,
+        "geometry_final": geometry(within if final is None else final, between, settings),
+        "geometry_current": geometry(within, between, settings),
+        "consistency_pairs": pairs,
+        "consistency": _interval(bootstrap_pairs(pairs, **sampling)),
+        "rsm_class": torch.stack([class_rsm(means[kind], labels) for kind in KINDS]),
+        "rsm_image": torch.stack([means[kind][images][:, images] for kind in KINDS]),
+    }
+
+
+def analyse_layer(
+    activity: Activity,
+    images: torch.Tensor,
+    final: torch.Tensor | None,
+    settings: Settings,
+) -> dict[str, torch.Tensor]:
+    """All measures of one layer at one checkpoint.
+
+    Parameters
+    ----------
+    activity : Activity
+    images : Tensor of shape (n_shown,)
+        Indices of the held-out images whose RSM cells are kept.
+    final : Tensor of shape (2, n_networks, n_pairs), optional
+        ``within`` of the last checkpoint, one row a reading; None where this is the last.
+    settings : Settings
+
+    Returns
+    -------
+    dict of str to Tensor
+        The entries of `compare` with a leading axis of `READINGS`; ``variance`` (4, n_networks)
+        with ``variance_interval`` (4, 3); ``patterns`` (space, network, class, 3); ``sweeps``;
+        ``converged``.
+    """
+    model = fit(activity.alignment, settings)
+    w, mean = stacked(model.w_), stacked(model.mean_)[..., None]
+    images = images.to(activity.held_out.device)
+    readings = []
+    for index, reading in enumerate(READINGS):
+        native = activity.held_out - mean if reading == "corrected" else activity.held_out
+        reference = None if final is None else final[index]
+        readings.append(
+            compare(native, w.mT @ native, activity.labels, images, reference, settings)
+        )
+    found = {name: torch.stack([r[name] for r in readings]) for name in readings[0]}
+    variance = variance_explained(model, activity.alignment, activity.held_out)
+    intervals = [
+        bootstrap_mean(row, n_resamples=settings.n_resamples, seed=settings.seed)
+        for row in variance
+    ]
+    centred = activity.held_out - mean
+    found |= {
+        "variance": variance,
+        "variance_interval": torch.stack([_interval(i) for i in intervals]),
+        "patterns": torch.stack(
+            [class_patterns(x, activity.labels) for x in (centred, w.mT @ centred)]
+        ),
+        "sweeps": torch.tensor(model.n_sweeps_),
+        "converged": torch.tensor(model.converged_),
+    }
+    return found

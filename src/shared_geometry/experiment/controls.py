@@ -1,0 +1,119 @@
+"""Controls of an analysis: populations that share less than the real one, measured alike."""
+
+import torch
+
+from shared_geometry.basics.randomness import torch_generator
+from shared_geometry.experiment.analysis import (
+    Activity,
+    Settings,
+    fit,
+    geometry,
+    responses_of_others,
+    stacked,
+    variance_explained,
+)
+from shared_geometry.experiment.nulls import random_order, shuffled
+from shared_geometry.rsa import correlation, inter_rsms, lower_triangle, rsm, within_rsms
+from shared_geometry.srm import SRM
+from shared_geometry.srm.score import explained_power, power
+
+N_PERMUTATIONS = 99
+
+
+def shuffled_control(activity: Activity, settings: Settings) -> dict[str, torch.Tensor]:
+    """The same measures when each network saw the alignment images in an order of its own.
+
+    An alignment that explains held-out images of `nulls.shuffled` would be an artefact.
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``control_geometry`` (space, bound) and ``control_variance`` (4, n_networks).
+    """
+    control = shuffled(activity, settings.seed)
+    model = fit(control.alignment, settings)
+    x = activity.held_out - stacked(model.mean_)[..., None]
+    shared = stacked(model.w_).mT @ x
+    within = lower_triangle(within_rsms(x))
+    between = {
+        "native": lower_triangle(inter_rsms(x)),
+        "shared": lower_triangle(inter_rsms(shared)),
+    }
+    return {
+        "control_geometry": geometry(within, between, settings),
+        "control_variance": variance_explained(model, *control[:2]),
+    }
+
+
+def lone_shuffles(
+    activity: Activity, model: SRM, seed: int, n_draws: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How well the others predict each network, as it is and with its alignment images shuffled.
+
+    One network at a time: the others keep their bases, and what they share is as strong as ever.
+
+    Parameters
+    ----------
+    activity : Activity
+    model : SRM
+        Fitted on the alignment activity.
+    seed : int
+    n_draws : int
+
+    Returns
+    -------
+    value : Tensor of shape (2, n_networks), float64
+        Correlation of the network's RSM with that between it and the mean of the others, in the
+        shared space; variance explained, as from `explained_by_others`.
+    draws : Tensor of shape (2, n_networks, n_draws), float64
+        The same with the images of that network in a random order.
+    """
+    others, targets = (responses_of_others(model, x) for x in activity[:2])
+    found = []
+    for i, (x, target) in enumerate(zip(activity.alignment, targets, strict=True)):
+        y = activity.held_out[i] - model.mean_[i][:, None]
+        own, columns = lower_triangle(rsm(y)), x.shape[1]
+        orders = [random_order(columns, seed, "lone", i, draw) for draw in range(n_draws)]
+        row = []
+        for order in (torch.arange(columns), *orders):
+            projected = model.transform_network(x[:, order], shared=others[i]).mT @ y
+            share = explained_power(projected, target) / power(y)
+            geometry = correlation(own, lower_triangle(rsm(projected, target)))
+            row.append((geometry.item(), share.item()))
+        found.append(row)
+    both = torch.tensor(found, dtype=torch.float64).permute(2, 0, 1)
+    return both[..., 0], both[..., 1:]
+
+
+def permuted_units(
+    activity: Activity, settings: Settings, n_draws: int = N_PERMUTATIONS
+) -> torch.Tensor:
+    """corr(wRSM, iRSM) in native space when the units of each network stand in a random order.
+
+    A unit's number means nothing, so the order in which networks come is one such draw.  Activity
+    of few dimensions makes this correlation differ widely from draw to draw: native space has
+    structure only if the real value stands out among them.
+
+    Returns
+    -------
+    Tensor of shape (n_draws,), float64
+        As the authors' code computes it, means kept.
+    """
+    x = activity.held_out
+    n, units, _ = x.shape
+    within = lower_triangle(within_rsms(x).mean(0))
+    found = []
+    for draw in range(n_draws):
+        generator = torch_generator(settings.seed, "units", draw)
+        orders = torch.stack([torch.randperm(units, generator=generator) for _ in range(n)])
+        turned = x.gather(1, orders.to(x.device)[..., None].expand_as(x))
+        found.append(correlation(within, lower_triangle(inter_rsms(turned).mean(0))).item())
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def controls(activity: Activity, settings: Settings) -> dict[str, torch.Tensor]:
+    """Entries of `shuffled_control`, and ``control_native`` of `permuted_units`."""
+    return {
+        **shuffled_control(activity, settings),
+        "control_native": permuted_units(activity, settings),
+    }

@@ -1,0 +1,76 @@
+"""Executors by address: processes of this machine, or the workers of a Dask scheduler."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+
+from shared_geometry.basics.devices import usable_cores
+from shared_geometry.errors import InputError
+
+_ALLOWED = "processes://4, dask://host:port or dask:///path/to/scheduler.json"
+_PATIENCE = 10  # seconds until a scheduler must have answered
+
+
+def _few_threads(workers: int) -> None:
+    import torch
+
+    torch.set_num_threads(max(1, usable_cores() // workers))
+
+
+@contextmanager
+def _processes(count: str) -> Iterator[Executor]:
+    if not count.isdecimal() or int(count) < 1:
+        raise InputError(f"executor 'processes://{count}' is not allowed: how many, 1 or more?")
+    workers = int(count)
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, spawn, initializer=_few_threads, initargs=(workers,))
+    with pool:
+        yield pool
+
+
+@contextmanager
+def _dask(place: str, gpus: int) -> Iterator[Executor]:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError(
+            "executor 'dask://…' needs Dask: pip install 'shared-geometry[dask]'"
+        ) from None
+    if place.startswith("/") and not os.path.exists(place):  # Dask would wait for it for ever
+        raise InputError(f"executor 'dask://{place}': no scheduler answers: there is no such file")
+    where = {"scheduler_file": place} if place.startswith("/") else {"address": f"tcp://{place}"}
+    try:
+        client = Client(**where, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"executor 'dask://{place}': no scheduler answers there: {error}"
+        ) from None
+    with client:
+        yield client.get_executor(**({"resources": {"GPU": gpus}} if gpus else {}))
+
+
+@contextmanager
+def executor_at(address: str, *, gpus: int = 0) -> Iterator[Executor]:
+    """The executor of that address, for as long as the block runs.
+
+    Parameters
+    ----------
+    address : str
+        ``processes://4``: as many processes of this machine.  ``dask://host:port`` or
+        ``dask:///path/to/scheduler.json``: the workers of that scheduler; they must see the same
+        folders under the same names.
+    gpus : int
+        Of a Dask worker's resource ``GPU``, what each task takes.
+
+    Raises
+    ------
+    InputError
+        If the address is none of these, Dask is not installed, or no scheduler answers.
+    """
+    kind, separator, place = address.partition("://")
+    if not separator or kind not in ("processes", "dask") or not place:
+        raise InputError(f"executor {address!r} is not allowed: {_ALLOWED}")
+    with _processes(place) if kind == "processes" else _dask(place, gpus) as executor:
+        yield executor

@@ -1,0 +1,135 @@
+"""What a run will do, worked out and checked before any work is done."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from shared_geometry.basics.provenance import source_digest
+from shared_geometry.config import Config
+from shared_geometry.datasets import Dataset, load_dataset, split_alignment
+from shared_geometry.errors import InputError
+from shared_geometry.experiment.analysis import Settings
+from shared_geometry.networks.activations import layer_sizes
+from shared_geometry.networks.architectures import recorded_layers
+from shared_geometry.training import Recipe, recipe, training_cost, training_digest
+from shared_geometry.training.checkpoints import history_path, state_path
+from shared_geometry.training.costs import analysis_memory
+from shared_geometry.training.job import build_for
+
+
+class Plan(NamedTuple):
+    """All that a run needs to know, worked out before any work is done."""
+
+    config: Config
+    data: Dataset
+    recipe: Recipe
+    checkpoints: tuple[float, ...]  # that are analysed; the last is that of the recipe
+    layers: dict[str, str]  # label -> module path
+    sizes: dict[str, int]  # label -> units of the layer
+    networks: Path  # trained networks, shared by all configs that train alike
+    folder: Path  # of this config
+    code: str  # hash of the source that analyses
+    root: str | Path | None = None  # folder of the data sets
+
+    @property
+    def settings(self) -> Settings:
+        """What the analysis needs to know of the config."""
+        it = self.config
+        return Settings(it.components, it.centre, it.solver, it.bootstrap, it.seed)
+
+
+def build(config: Config, data: Dataset, network: int) -> torch.nn.Module:
+    """Network number ``network`` of a population, untrained."""
+    return build_for(data, config.architecture, config.stem, config.seed, network)
+
+
+def _analysed(config: Config, how: Recipe) -> tuple[float, ...]:
+    if config.analysed is None:
+        return how.checkpoints
+    kept = ", ".join(f"{c:g}" for c in how.checkpoints)
+    if strangers := sorted(set(config.analysed) - set(how.checkpoints)):
+        raise InputError(f"analysed={strangers} are no checkpoints of this run: it keeps {kept}")
+    if config.analysed[-1] != how.checkpoints[-1]:
+        raise InputError(
+            f"analysed must end with the last checkpoint, {how.checkpoints[-1]:g}: "
+            "the others are compared with it"
+        )
+    return config.analysed
+
+
+def plan(config: Config, root: str | Path | None = None, output: str | Path = "runs") -> Plan:
+    """Check that ``config`` can be run, and say with what; nothing is written.
+
+    Raises
+    ------
+    InputError
+        If a layer has fewer units than ``components``, or ``analysed`` is not kept.
+    DataError
+        If the data set's files are missing or not the official ones.
+    """
+    output = Path(output).expanduser()
+    data = load_dataset(config.dataset, root, train_images=config.train_images, seed=config.seed)
+    how = recipe(
+        config.recipe,
+        config.architecture,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        checkpoints=config.checkpoints,
+    )
+    layers = {k: v for k, v in recorded_layers(config.architecture).items() if k != "logits"}
+    sizes = layer_sizes(build(config, data, 0), tuple(data.test.images.shape[1:]), layers)
+    n_alignment = len(split_alignment(data.test.labels, config.alignment_fraction, config.seed)[0])
+    room = min(*sizes.values(), config.max_units, n_alignment)
+    if config.components is not None and config.components > room:
+        raise InputError(
+            f"components={config.components} is larger than a layer's units or the alignment "
+            f"images: {sizes} units, {n_alignment} images; at most {room} are possible"
+        )
+    key = training_digest(
+        data, config.architecture, how, config.seed, config.stem, config.precision, config.device
+    )
+    return Plan(
+        config,
+        data,
+        how,
+        _analysed(config, how),
+        layers,
+        sizes,
+        output / f"networks-{key}",
+        output / config.digest,
+        source_digest(),
+        root,
+    )
+
+
+def _recorded_units(it: Plan) -> list[int]:
+    return [min(size, it.config.max_units) for size in it.sizes.values()]
+
+
+def needs(config: Config, root: str | Path | None = None, output: str | Path = "runs") -> str:
+    """What a run has still to take on disk and in memory, in a sentence.
+
+    Raises
+    ------
+    InputError, DataError
+        As `run` does.
+    """
+    it = plan(config, root, output)
+    n = config.networks
+    trained = sum(history_path(it.networks, i).exists() for i in range(n))
+    begun = sum(state_path(it.networks, i).exists() for i in range(n))
+    cost = training_cost(it.data, config.architecture, it.recipe, n - trained, stem=config.stem)
+    units, images = _recorded_units(it), len(it.data.test)
+    activity = 4 * n * images * sum(units)
+    held_out = round((1 - config.alignment_fraction) * images)
+    memory = analysis_memory(n, max(units), images, held_out)
+    there = f", {trained} of them trained before" if trained else ""
+    there += f", {begun} begun" if begun else ""
+    at_most = "at most " if begun else ""
+    return (
+        f"{n} networks{there}; {at_most}{cost.images / 1e6:.2f} million images to train on; "
+        f"needs about {(cost.disk + activity) / 1e9:.2f} GB of disk and "
+        f"{max(cost.memory, memory) / 1e9:.2f} GB of memory"
+    )

@@ -1,0 +1,1 @@
+"""Networks: their architectures, their layers made quick, and what those do to images."""

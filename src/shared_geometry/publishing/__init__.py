@@ -1,0 +1,1 @@
+"""From chapters to the book: parameters, figures on a page, execution, HTML."""

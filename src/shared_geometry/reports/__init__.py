@@ -1,0 +1,1 @@
+"""Words and tables of the chapters: results in, Markdown out."""

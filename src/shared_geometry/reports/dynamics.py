@@ -1,0 +1,132 @@
+"""Sentences and tables of the chapter on near rotations and dynamics: results in, Markdown out."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from shared_geometry.basics.wording import interval_text, layer_name, number, power_of_ten
+from shared_geometry.theory.stability import explained_at_least, least_misfit
+
+
+def cells_sentence(difference: float, n_units: int, n_images: int) -> str:
+    """What RSMs that differ by so much in a cell allow at most."""
+    share = explained_at_least(difference, n_units, n_images)
+    return (
+        f"If the RSMs of two networks of {n_units:,} units differ by {difference:g} in a cell "
+        "(root mean square, columns of length one), a rotation explains at least "
+        f"{100 * share:.0f} % of their variance, whatever else is true of them."
+    )
+
+
+def near_sentence(found: xr.Dataset) -> str:
+    """Gap, bounds and misfit of the last layer at the end."""
+    last = found.isel(layer=-1).sel(end="last checkpoint").mean("network")
+    apart, left = float(last.gap), float(last.misfit)
+    return (
+        f"*{found.attrs['title']}*, {layer_name(found.layer.values[-1])}, last checkpoint: the "
+        f"RSMs of two networks have a gap of {number(apart, 3)}. So a rotation must "
+        f"leave at least {100 * float(least_misfit(apart)) / 2:.1f} % of their variance "
+        f"unexplained, and need leave no more than {100 * apart / 2:.1f} %. It leaves "
+        f"{100 * left / 2:.1f} %."
+    )
+
+
+def moved_table(answers: Mapping[str, xr.Dataset]) -> str:
+    """How far SRM moved correlations, beside random rotations, layer by layer."""
+    rows = ["| layer | by SRM's rotations | by random ones, expected |", "|:--|--:|--:|"]
+    for population, found in answers.items():
+        for label in found.layer.values:
+            row = found[["moved", "moved_random"]].sel(layer=label).mean("network")
+            rows.append(
+                f"| {population}: {layer_name(label)} | {_small(row.moved)} | "
+                f"{_small(row.moved_random)} |"
+            )
+    return "\n".join(rows)
+
+
+def _small(value: xr.DataArray) -> str:
+    return "not square" if np.isnan(float(value)) else power_of_ten(float(value))
+
+
+def memory_sentence(found: xr.Dataset) -> str:
+    """What the last layer remembers at the first and at the last checkpoint."""
+    layer = found.memory_interval.isel(layer=-1)
+    first, last = (interval_text(layer.isel(checkpoint=i).values) for i in (0, -1))
+    own, others = (
+        number(found[name].isel(layer=-1, checkpoint=-1).mean()) for name in ("own", "others")
+    )
+    return (
+        f"*{found.attrs['title']}*, {layer_name(found.layer.values[-1])}: the excess goes from "
+        f"{first} to {last}; at the end a network's RSM correlates {own} with its own "
+        f"beginning and {others} with those of the others."
+    )
+
+
+def memory_title(found: xr.Dataset) -> str:
+    """How many layers still remember how they began."""
+    last = found.memory_interval.isel(checkpoint=-1)
+    kept = int((last.sel(bound="low") > 0).sum())
+    first = found.memory_interval.isel(checkpoint=0)
+    began = int((first.sel(bound="low") > 0).sum())
+    n = found.sizes["layer"]
+    return (
+        f"Of {n} layers, {began} begin with a geometry of their own, and {kept} end nearer to "
+        "their own beginning"
+    )
+
+
+def memory_curves(found: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Excess over checkpoints, a curve a layer."""
+    return {
+        layer_name(label): found.memory_interval.sel(layer=label) for label in found.layer.values
+    }
+
+
+def memory_alt(found: xr.Dataset) -> str:
+    """The first and the last value of each curve."""
+    parts = [
+        f"{layer_name(label)} from {number(course[0])} to {number(course[-1])}"
+        for label, course in zip(
+            found.layer.values, found.memory_interval.sel(bound="estimate").values, strict=True
+        )
+    ]
+    return f"Curves over training: {'; '.join(parts)}."
+
+
+def development_sentence(data: xr.Dataset) -> str:
+    """How far seeds were apart at first and at last, and modes from their prediction at most."""
+    course = data.unexplained.sel(bound="estimate")
+    first, last = (float(course.isel(time=i)) for i in (0, -1))
+    off = float(abs(data.strength - data.predicted).max() / data.singular.max())
+    return (
+        f"Between two of the {data.sizes['network']} networks the best rotation leaves "
+        f"{100 * first:.1f} % of the variance unexplained before training and "
+        f"{power_of_ten(100 * last)} % after it. No mode of any network is ever further "
+        f"from its predicted strength than {100 * off:.0f} % of the largest."
+    )
+
+
+def scales_sentence(answers: Mapping[str, xr.Dataset]) -> str:
+    """What is unexplained at the end from the smallest and the largest weights, by setting."""
+    parts = []
+    for name, data in answers.items():
+        last = data.unexplained.sel(start="random", bound="estimate").isel(moment=-1)
+        first = data.unexplained.sel(start="random", bound="estimate").isel(moment=0)
+        small, large = (100 * float(last.isel(scale=i)) for i in (0, -1))
+        parts.append(
+            f"*{name}*: {100 * float(first.mean()):.1f} % before training; after it "
+            f"{_percent(small)} from the smallest weights and {_percent(large)} from the largest"
+        )
+    return "Unexplained between two seeds, " + "; ".join(parts) + "."
+
+
+def growth_sentence(data: xr.Dataset, low: float = 0.03, high: float = 0.3) -> str:
+    """With which power of the scale what random weights keep grows, between two scales."""
+    last = data.unexplained.sel(start="random", bound="estimate").isel(moment=-1)
+    power = np.log(last.sel(scale=high) / last.sel(scale=low)) / np.log(high / low)
+    return f"Between the scales {low:g} and {high:g} it grows with the power {float(power):.1f}."
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1f} %" if value >= 0.05 else f"{power_of_ten(value)} %"

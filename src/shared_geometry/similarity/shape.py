@@ -1,0 +1,154 @@
+r"""Shape: two networks compared up to a rotation, or up to the order of their units.
+
+Both ask for the map Q of a class that maximises :math:`\langle Q, XY^\top \rangle`, and so
+minimises :math:`\lVert X - QY \rVert`: among orthogonal matrices (Schönemann 1966; Williams et al.
+2021), or among permutations (Khosla and Williams 2024).  On the images of the fit a larger class
+cannot do worse; on others it can.
+"""
+
+import math
+
+import torch
+
+from shared_geometry.errors import InputError
+from shared_geometry.rsa import compare_rsms, inter_rsms, within_rsms
+from shared_geometry.similarity.moments import PairMoments, ratio
+from shared_geometry.srm.procrustes import polar
+
+_MOST_COPIES = 5000  # units that an assignment is solved for
+
+
+def rotation(xy: torch.Tensor) -> torch.Tensor:
+    r"""Orthogonal Q that takes Y nearest to X, the polar factor of :math:`XY^\top`.
+
+    Parameters
+    ----------
+    xy : Tensor of shape (n_units_x, n_units_y)
+
+    Returns
+    -------
+    Tensor of shape (n_units_x, n_units_y)
+        Of unequal numbers of units, orthonormal along the larger one, as if the smaller network had
+        silent units more.
+    """
+    return polar(xy) if xy.shape[0] >= xy.shape[1] else polar(xy.T).T
+
+
+def transport(xy: torch.Tensor) -> torch.Tensor:
+    r"""Soft permutation P that takes Y nearest to X (Khosla and Williams 2024).
+
+    :math:`\max_P \langle P, XY^\top \rangle` over nonnegative P whose rows sum to
+    :math:`1/n_X` and whose columns sum to :math:`1/n_Y`.  A corner of this set is a matching of
+    copies of the units, as many as the least common multiple of both numbers.
+
+    Parameters
+    ----------
+    xy : Tensor of shape (n_units_x, n_units_y)
+
+    Returns
+    -------
+    Tensor of shape (n_units_x, n_units_y)
+        A permutation matrix over n for equal numbers of units.
+
+    Raises
+    ------
+    InputError
+        If the copies are too many to be matched.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    n_x, n_y = xy.shape
+    copies = math.lcm(n_x, n_y)
+    if n_x != n_y and copies > _MOST_COPIES:
+        raise InputError(
+            f"{n_x} and {n_y} units are matched through {copies} copies; at most {_MOST_COPIES} "
+            "are possible: draw as many units of one network as the other has"
+        )
+    repeated = xy.repeat_interleave(copies // n_x, 0).repeat_interleave(copies // n_y, 1)
+    rows, columns = linear_sum_assignment(repeated.numpy(force=True), maximize=True)
+    p = torch.zeros(n_x, n_y, dtype=xy.dtype)
+    places = (torch.as_tensor(rows) * n_x // copies, torch.as_tensor(columns) * n_y // copies)
+    return p.index_put_(places, torch.ones((), dtype=xy.dtype) / copies, accumulate=True).to(xy)
+
+
+def permutation(xy: torch.Tensor) -> torch.Tensor:
+    """Permutation matrix that takes the units of Y nearest to those of X, one to one.
+
+    Parameters
+    ----------
+    xy : Tensor of shape (n_units, n_units)
+    """
+    if xy.shape[0] != xy.shape[1]:
+        raise InputError(
+            f"{xy.shape[0]} and {xy.shape[1]} units have no permutation between them: give both "
+            "networks as many units, or use transport"
+        )
+    return (transport(xy) * len(xy)).round()
+
+
+def cosine(q: torch.Tensor, m: PairMoments) -> float:
+    r""":math:`\langle X, QY \rangle / (\lVert X \rVert \lVert Y \rVert)` on the images of ``m``.
+
+    For the best rotation it is the cosine of the angular shape distance (Williams et al. 2021).
+    """
+    return float(ratio((q * m.xy).sum(), (m.xx.trace() * m.yy.trace()).sqrt()))
+
+
+def shape_similarity(fit: PairMoments, m: PairMoments | None = None) -> float:
+    """Cosine of X and Y after the best rotation of the images of ``fit``, on those of ``m``."""
+    return cosine(rotation(fit.xy), fit if m is None else m)
+
+
+def matching_similarity(fit: PairMoments, m: PairMoments | None = None) -> float:
+    """Cosine of X and Y after the best permutation of the images of ``fit``, on those of ``m``."""
+    return cosine(permutation(fit.xy), fit if m is None else m)
+
+
+def angular_distance(m: PairMoments) -> float:
+    r"""Angular shape distance :math:`\arccos`, in radians (Williams et al. 2021): a metric."""
+    return math.acos(min(max(shape_similarity(m), -1.0), 1.0))
+
+
+def procrustes_distance(m: PairMoments) -> float:
+    r""":math:`\min_Q \lVert X - QY \rVert_F` over orthogonal Q (Williams et al. 2021): a metric."""
+    square = m.xx.trace() + m.yy.trace() - 2 * (rotation(m.xy) * m.xy).sum()
+    return float(square.clamp(min=0).sqrt())
+
+
+def soft_matching_distance(m: PairMoments) -> float:
+    r"""Soft matching distance (Khosla and Williams 2024): a metric, for any numbers of units.
+
+    .. math:: \Bigl( \min_P \sum_{ij} P_{ij} \lVert x_i - y_j \rVert^2 \Bigr)^{1/2},
+
+    with :math:`x_i` the activity of unit i over the images, and P as in `transport`.
+    """
+    square = (
+        m.xx.trace() / len(m.xx) + m.yy.trace() / len(m.yy) - 2 * (transport(m.xy) * m.xy).sum()
+    )
+    return float(square.clamp(min=0).sqrt())
+
+
+def explained(q: torch.Tensor, m: PairMoments) -> float:
+    r"""Part of one network's variance that the other, turned by Q, explains; the mean of both ways.
+
+    .. math:: 1 - \lVert X - QY \rVert^2 / \lVert X \rVert^2,
+
+    the variance explained of the paper when the shared response is the other network alone.
+    """
+    x, y, both = m.xx.trace(), m.yy.trace(), 2 * (q * m.xy).sum()
+    return float((ratio(both - y, x) + ratio(both - x, y)) / 2)
+
+
+def pair_geometry(X: torch.Tensor, Y: torch.Tensor, q: torch.Tensor) -> float:
+    """corr(wRSM, iRSM in the shared space) of Lu et al. (2018) for two networks.
+
+    Parameters
+    ----------
+    X, Y : Tensor of shape (n_units, n_images)
+        As recorded: the authors' code leaves the units' means in.
+    q : Tensor of shape (n_units, n_units)
+        Takes Y into the space of X, in which they are compared.
+    """
+    within = within_rsms(torch.stack([X, Y])).mean(0)
+    between = inter_rsms(torch.stack([X, q.to(Y) @ Y])).mean(0)
+    return compare_rsms(within, between)

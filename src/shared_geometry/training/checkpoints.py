@@ -1,0 +1,125 @@
+"""What training leaves on disk: checkpoints, the training curves, and where to go on."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from shared_geometry.basics.files import read_tensors, write_tensors, write_text
+from shared_geometry.errors import DataError
+
+
+@dataclass
+class History:
+    """Training curves of one network, a value an epoch.
+
+    Attributes
+    ----------
+    train_loss, test_loss : list of float
+        Mean cross-entropy: over the epoch's batches while training, over the test images after it.
+    test_accuracy : list of float
+        Part of the test images that are classified correctly, between 0 and 1.
+    learning_rate : list of float
+        Of the epoch's last step.
+    seconds : list of float
+        Time the epoch took, its test included; does not count when histories are compared.
+    """
+
+    train_loss: list[float] = field(default_factory=list)
+    test_loss: list[float] = field(default_factory=list)
+    test_accuracy: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list, compare=False)
+
+
+def network_folder(folder: str | os.PathLike, network: int) -> Path:
+    """Folder of one network of a population: ``network-00``, ``network-01``, ..."""
+    return Path(folder) / f"network-{network:02d}"
+
+
+def checkpoint_path(folder: str | os.PathLike, network: int, epoch: float) -> Path:
+    """File of one network after ``epoch`` epochs."""
+    return network_folder(folder, network) / f"epoch-{epoch:g}.safetensors"
+
+
+def load_checkpoint(
+    folder: str | os.PathLike, network: int, epoch: float, *, training: str | None = None
+) -> dict[str, Tensor]:
+    """State dict of one network after ``epoch`` epochs.
+
+    Parameters
+    ----------
+    folder : path
+        Of the population.
+    network : int
+    epoch : float
+        One of the recipe's checkpoints.
+    training : str, optional
+        The `training_digest` that must have made the file.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, altered, cut short, or made by another training.
+    """
+    path = checkpoint_path(folder, network, epoch)
+    if not path.exists():
+        raise DataError(f"{path} is missing: network {network} was not trained to epoch {epoch:g}")
+    expected = {"network": network, "epoch": float(epoch)}
+    if training is not None:
+        expected["training"] = training
+    return read_tensors(path, expected)[0]
+
+
+def save_checkpoint(
+    folder: Path, network: int, epoch: float, state: dict[str, Tensor], training: str
+) -> None:
+    """Write the state dict of one network after ``epoch`` epochs."""
+    about = {"training": training, "network": network, "epoch": float(epoch)}
+    write_tensors(checkpoint_path(folder, network, epoch), state, about)
+
+
+def history_path(folder: str | os.PathLike, network: int) -> Path:
+    """File of one network's training curves."""
+    return network_folder(folder, network) / "history.json"
+
+
+def state_path(folder: str | os.PathLike, network: int) -> Path:
+    """File from which the interrupted training of a network goes on."""
+    return network_folder(folder, network) / "state.safetensors"
+
+
+def _seal(content: dict) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def save_history(folder: Path, network: int, history: History, training: str) -> None:
+    """Write the training curves of a finished network."""
+    content = {"training": training, "network": network, "history": asdict(history)}
+    text = json.dumps(content | {"sha256": _seal(content)}, indent=1)
+    write_text(history_path(folder, network), text)
+
+
+def load_history(folder: str | os.PathLike, network: int, training: str | None = None) -> History:
+    """Training curves of a finished network.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, altered, cut short, or made by another training.
+    """
+    path = history_path(folder, network)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        seal = content.pop("sha256")
+        history = History(**content["history"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} cannot be read as a history: {error}") from error
+    if seal != _seal(content) or content.get("network") != network:
+        raise DataError(f"{path} does not match its checksum: it was altered or cut short")
+    if training is not None and content["training"] != training:
+        raise DataError(f"{path} was made by training {content['training']}, not {training}")
+    return history

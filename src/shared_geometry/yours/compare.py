@@ -1,0 +1,149 @@
+"""Networks of your own, from their activity to the measures of the paper, with their nulls."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import xarray as xr
+from torch import Tensor
+
+from shared_geometry.basics.provenance import provenance
+from shared_geometry.experiment.analysis import Activity, Settings, analyse_layer
+from shared_geometry.experiment.controls import controls
+from shared_geometry.experiment.results import assemble
+from shared_geometry.experiment.steps import shown_images
+from shared_geometry.yours import inputs, preparation
+from shared_geometry.yours.inputs import Networks
+from shared_geometry.yours.preparation import Choices
+from shared_geometry.yours.recording import Recorded
+
+_UNLABELLED = "image"  # the one class of images that came without labels
+
+
+def compare(
+    activities: Mapping[str, Networks] | Networks,
+    labels: Sequence[Any] | None = None,
+    *,
+    components: int | None = None,
+    max_units: int | None = None,
+    alignment_fraction: float = 0.8,
+    display_images: int = 100,
+    bootstrap: int = 2000,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Whether networks are rotations of one another: what an experiment measures, for any networks.
+
+    In every layer, each image's activity is standardised over units; orthonormal bases are found by
+    SRM on one part of the images (the alignment set), and everything is measured on the rest, the
+    controls included.
+
+    Parameters
+    ----------
+    activities : mapping of str to networks, or networks
+        Networks are a list of arrays (n_units, n_images), NumPy or torch, one a network, or one
+        array (n_networks, n_units, n_images).  Rows are units and columns images, the same ones in
+        the same order everywhere; networks may differ in their number of units.  A mapping holds
+        the networks of each layer.  What `recording.record` returns can be given as it is.
+    labels : sequence of shape (n_images,), optional
+        Class of each image, as number or text: images are split class by class, and RSMs are sorted
+        by them.  None: those that were recorded, if any.
+    components : int, optional
+        k, the dimensions of the shared space; None: the units of the smallest network.
+    max_units : int, optional
+        Of a layer with more units, each network keeps so many, drawn at random.  None: 1000 as in
+        the paper, but unless ``components`` is given no more than half of the alignment images,
+        since few images leave the rotation of many units undetermined.
+    alignment_fraction : float
+        Part of the images that SRM is fitted on.
+    display_images : int
+        Held-out images whose RSM cells are kept, about.
+    bootstrap : int
+        Resamples of the networks for a 95 % interval.
+    seed : int
+        Of the split and all draws.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `experiment.run` returns it, with one checkpoint and no training curves; besides,
+        ``units`` (layer, network) that were kept, and ``components`` (layer).  It can be saved by
+        `results.save_results`.
+
+    Raises
+    ------
+    InputError
+        If a value is not allowed, or the activity is not as described; the message names network
+        and layer.
+
+    Notes
+    -----
+    Networks of different sizes get silent units until they are equally many, and each image's
+    pattern the same length in all of them.  RSMs and rotations see no silent units.
+    """
+    start = time.monotonic()
+    how = Choices(
+        components=components,
+        max_units=max_units,
+        alignment_fraction=alignment_fraction,
+        display_images=display_images,
+        bootstrap=bootstrap,
+        seed=seed,
+    )
+    layers, classes, names = given(activities, labels)
+    alignment, held_out = preparation.split(classes, how)
+    shown = shown_images(classes[held_out], how.display_images)
+    parts, units, ks = [], [], []
+    for label, networks in layers.items():
+        most = preparation.units_allowed(how, len(alignment))
+        x, kept = preparation.population(networks, most, how.seed, label)
+        activity = Activity(x[..., alignment], x[..., held_out], classes[held_out])
+        units.append(kept)
+        ks.append(preparation.components(how, kept, len(alignment)))
+        parts.append([_analysed(activity, shown, ks[-1], how)])
+    seen, images = classes[held_out].unique(), held_out[shown]
+    results = assemble(
+        parts,
+        layers=list(layers),
+        checkpoints=[0.0],
+        class_names=tuple(names[c] for c in seen),
+        images=images.numpy(),
+        labels=torch.searchsorted(seen, classes[images]).numpy(),
+    )
+    results["units"] = (("layer", "network"), units)
+    results["components"] = ("layer", ks)
+    results.attrs = {
+        "title": f"{len(units[0])} networks, {len(held_out)} of {len(classes)} images held out",
+        "choices": json.dumps(how.model_dump(), sort_keys=True),
+        "seconds": round(time.monotonic() - start, 1),
+        **provenance(),
+    }
+    return results
+
+
+def given(
+    activities: Mapping[str, Networks] | Networks, labels: Sequence[Any] | None
+) -> tuple[dict[str, list[Tensor]], Tensor, list[str]]:
+    """What was handed over, checked: layers, class of each image, and the classes' names.
+
+    Raises
+    ------
+    InputError
+        As `compare` does.
+    """
+    if labels is None and isinstance(activities, Recorded):
+        labels = activities.labels
+    if labels is not None:
+        classes, names = inputs.classes(labels)
+        return inputs.layers(activities, len(classes)), classes, names
+    layers = inputs.layers(activities)
+    n_images = next(iter(layers.values()))[0].shape[1]
+    return layers, torch.zeros(n_images, dtype=torch.long), [_UNLABELLED]
+
+
+def _analysed(activity: Activity, shown: Tensor, k: int, how: Choices) -> dict[str, Tensor]:
+    settings = Settings(k, True, "torch", how.bootstrap, how.seed)
+    found = analyse_layer(activity, shown, None, settings)
+    del found["within"]  # large, and for other checkpoints
+    return found | controls(activity, settings)

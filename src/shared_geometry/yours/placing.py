@@ -1,0 +1,108 @@
+"""A new network in a space that others made: its basis is found, theirs stay."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from shared_geometry.basics.arrays import Array
+from shared_geometry.errors import InputError
+from shared_geometry.experiment.nulls import random_order
+from shared_geometry.rsa import compare_rsms, rsm
+from shared_geometry.srm import SRM
+from shared_geometry.srm.score import explained_power, power
+from shared_geometry.yours import preparation
+from shared_geometry.yours.compare import given
+from shared_geometry.yours.inputs import Networks
+from shared_geometry.yours.preparation import Choices
+
+N_SHUFFLES = 19
+
+
+class Placed(NamedTuple):
+    """A newcomer in a space, measured on images that no basis was fitted to."""
+
+    space: SRM  # of the networks that made it
+    w: Tensor  # (n_units, k), the newcomer's basis; rows of units kept, then silent ones
+    geometry: float  # correlation of its own RSM with its RSM against the shared response
+    variance: float  # part of its activity that the shared response explains
+    control_geometry: Tensor  # (n_shuffles,), the same for a basis from shuffled images
+    control_variance: Tensor  # (n_shuffles,)
+    rsms: dict[str, Tensor]  # its own, and against the response; (n_held_out, n_held_out)
+    images: Tensor  # (n_held_out,), which images these are, sorted by class
+
+
+def place(
+    newcomer: Array,
+    networks: Networks,
+    labels: Sequence[Any] | None = None,
+    *,
+    components: int | None = None,
+    max_units: int | None = None,
+    alignment_fraction: float = 0.8,
+    seed: int = 0,
+) -> Placed:
+    r"""How a new network fits into the space of others, which do not move for it.
+
+    The space is the SRM of the networks, with response S; the newcomer's basis is
+    :math:`\arg\min_W \lVert X - W S \rVert` over orthonormal W (`SRM.transform_network`).  Both are
+    found on the alignment images.  As a control the newcomer is placed after its images were
+    shuffled, `N_SHUFFLES` times.
+
+    Parameters
+    ----------
+    newcomer : array of shape (n_units, n_images)
+    networks : list of array of shape (n_units_i, n_images), or array of three dimensions
+        One layer of the networks that make the space, two or more, on the same images.
+    labels, components, max_units, alignment_fraction, seed
+        As in `compare.compare`.
+
+    Returns
+    -------
+    Placed
+
+    Raises
+    ------
+    InputError
+        As `compare` does; the newcomer counts as the last network.
+    """
+    how = Choices(
+        components=components,
+        max_units=max_units,
+        alignment_fraction=alignment_fraction,
+        seed=seed,
+    )
+    if len(networks) < 2:
+        raise InputError(f"{len(networks)} networks make no space; 2 or more are needed")
+    layers, classes, _ = given([*networks, newcomer], labels)
+    (layer, everyone), *_ = layers.items()
+    alignment, held_out = preparation.split(classes, how)
+    most = preparation.units_allowed(how, len(alignment))
+    x, units = preparation.population(everyone, most, how.seed, layer)
+    k = preparation.components(how, units, len(alignment))
+    *known, new = x
+    space = SRM(k).fit([a[:, alignment] for a in known])
+    shared = torch.stack(space.transform([a[:, held_out] for a in known])).mean(0)
+
+    def measured(seen: Tensor) -> tuple[Tensor, Tensor, float, float]:
+        w = space.transform_network(new[:, seen])
+        unseen = new[:, held_out] - new[:, seen].mean(1, keepdim=True)
+        between = rsm(w.T @ unseen, shared)
+        explained = explained_power(w.T @ unseen, shared) / power(unseen)
+        return w, between, compare_rsms(own, between), explained.item()
+
+    own = rsm(new[:, held_out] - new[:, alignment].mean(1, keepdim=True))
+    w, between, geometry, variance = measured(alignment)
+    orders = [random_order(len(alignment), how.seed, "newcomer", i) for i in range(N_SHUFFLES)]
+    shuffled = [measured(alignment[order]) for order in orders]
+    return Placed(
+        space,
+        w,
+        geometry,
+        variance,
+        torch.tensor([row[2] for row in shuffled]),
+        torch.tensor([row[3] for row in shuffled]),
+        {"within the newcomer": own, "newcomer with the space": between},
+        held_out,
+    )

@@ -1,0 +1,101 @@
+"""Between checked activity and an analysis: the split of the images, the units that are kept, k."""
+
+from collections.abc import Sequence
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import pad
+
+from shared_geometry.config import Parameters
+from shared_geometry.datasets import split_alignment
+from shared_geometry.errors import InputError
+from shared_geometry.networks.activations import draw_units, standardise
+
+MOST_UNITS = 1000  # of a layer, as in the paper
+LEAST_HELD_OUT = 3  # images: fewer make too few pairs for a correlation
+
+
+class Choices(Parameters):
+    """What a comparison lets one choose, as the fields of these names in `Config`."""
+
+    components: int | None = Field(None, ge=1)
+    max_units: int | None = Field(None, ge=2)
+    alignment_fraction: float = Field(0.8, gt=0, lt=1)
+    display_images: int = Field(100, ge=2, le=2000)
+    bootstrap: int = Field(2000, ge=10, le=1_000_000)
+    seed: int = Field(0, ge=0, lt=2**63)
+
+
+def split(classes: Tensor, how: Choices) -> tuple[Tensor, Tensor]:
+    """Alignment and held-out images, as `split_alignment` gives them.
+
+    Raises
+    ------
+    InputError
+        If one of the two parts is too small.
+    """
+    n_alignment = round(how.alignment_fraction * len(classes))
+    n_held_out = len(classes) - n_alignment
+    if n_alignment < 2 or n_held_out < LEAST_HELD_OUT:
+        raise InputError(
+            f"alignment_fraction={how.alignment_fraction:g} of {len(classes)} images leaves "
+            f"{n_alignment} to align and {n_held_out} to measure; at least 2 and {LEAST_HELD_OUT} "
+            "are needed, and hundreds to say something"
+        )
+    return split_alignment(classes, how.alignment_fraction, how.seed)
+
+
+def units_allowed(how: Choices, n_alignment: int) -> int:
+    """``max_units``; if it is None, that of the paper or what the images can determine."""
+    if how.max_units is not None:
+        return how.max_units
+    return MOST_UNITS if how.components else min(MOST_UNITS, max(2, n_alignment // 2))
+
+
+def components(how: Choices, units: Sequence[int], n_alignment: int) -> int:
+    """k: the one chosen, or the largest that there can be.
+
+    Raises
+    ------
+    InputError
+        If more were chosen.
+    """
+    room = min(*units, n_alignment)
+    if how.components is not None and how.components > room:
+        raise InputError(
+            f"components={how.components} is larger than the units of a network or the alignment "
+            f"images: {min(units)} units, {n_alignment} images; at most {room} are possible"
+        )
+    return how.components or room
+
+
+def population(
+    networks: Sequence[Tensor], max_units: int, seed: int, layer: str
+) -> tuple[Tensor, list[int]]:
+    """The networks of one layer as one array, each image's activity standardised over units.
+
+    Parameters
+    ----------
+    networks : sequence of Tensor of shape (n_units_i, n_images)
+    max_units : int
+        Units that are kept of a larger network, drawn at random by `draw_units`.
+    seed, layer : int, str
+        Of the draws.
+
+    Returns
+    -------
+    x : Tensor of shape (n_networks, n_units, n_images)
+        Columns of mean 0 and variance 1.  ``n_units`` is that of the largest network; smaller ones
+        have rows of zeros below, and columns of the same length.
+    units : list of int
+        Units kept of each network.
+    """
+    kept = [
+        standardise(x[draw_units(len(x), max_units, seed, i, layer)])
+        for i, x in enumerate(networks)
+    ]
+    units = [len(x) for x in kept]
+    most = max(units)
+    x = [pad(x * (most / len(x)) ** 0.5, (0, 0, 0, most - len(x))) for x in kept]
+    return torch.stack(x), units

@@ -1,0 +1,201 @@
+"""Networks of your own and images to activity: X, units x images, of every network and layer."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shared_geometry.basics.arrays import Array, as_tensor
+from shared_geometry.basics.devices import resolve_device
+from shared_geometry.errors import InputError
+from shared_geometry.networks.activations import draw_units
+from shared_geometry.networks.hooks import Recorder
+
+Layers = str | Sequence[str] | Mapping[str, str | Sequence[str]]
+
+
+class Recorded(dict[str, list[Tensor]]):
+    """Activity by layer: for each network, in their order, an array (n_units, n_images).
+
+    Attributes
+    ----------
+    labels : sequence or None
+        Class of each image, where the images came with one.
+    """
+
+    def __init__(self, activities: Mapping[str, list[Tensor]], labels: Any = None) -> None:
+        super().__init__(activities)
+        self.labels = labels
+
+
+def record(
+    networks: nn.Module | Sequence[nn.Module],
+    images: Array | Iterable,
+    layers: Layers,
+    *,
+    max_units: int = 1000,
+    batch_size: int = 100,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+) -> Recorded:
+    """Activity of torch networks in some layers, all on the same images.
+
+    The images are gone through once, and each batch is shown to every network: a loader may shuffle
+    them.  The networks run in evaluation mode and without gradients; afterwards, and after an error
+    too, they are as they were.
+
+    Parameters
+    ----------
+    networks : nn.Module or sequence of nn.Module
+    images : array of shape (n_images, ...), or iterable of batches
+        A loader yields tensors, or tuples of a tensor and its labels.  Images in uint8 are divided
+        by 255; floats are shown as they are: normalise them as the networks expect.
+    layers : str, sequence of str, or mapping
+        Paths of modules as in ``network.named_modules()``, for example ``["layer2", "fc"]``; or a
+        mapping of a label to a path, or to one path for each network.
+    max_units : int
+        Of a layer with more units, each network keeps so many, drawn at random.
+    batch_size : int
+        Images shown at once, where ``images`` is an array.
+    device : {"auto", "cpu", "cuda"} or torch.device, optional
+        Where the networks run; None: where they are.
+    seed : int
+        Of the draws of units.
+
+    Returns
+    -------
+    Recorded
+        A dict of layer -> list of tensors (n_units, n_images), float32, on the CPU; its ``labels``
+        are those that the loader yields second, if they are one value an image.
+
+    Raises
+    ------
+    InputError
+        If a layer is not in a network or runs more than once, if there are no images, or if
+        activity is not finite: the message names network and layer.
+    """
+    networks = _networks(networks)
+    paths = _paths(layers, len(networks))
+    place = None if device is None else resolve_device(device)
+
+    def keep(network: int):
+        return lambda label, n: draw_units(n, max_units, seed, network, label)
+
+    with ExitStack() as stack:
+        recorders = []
+        for i, network in enumerate(networks):
+            recorder = Recorder(network, paths[i], keep(i), name=f"network {i}")
+            stack.enter_context(_placed(network, place))
+            recorders.append(stack.enter_context(recorder))
+        labels: list[Any] = []
+        for batch, classes in _batches(images, batch_size):
+            for recorder in recorders:
+                recorder.feed(_as_input(batch, recorder.network))
+            labels.append(classes)
+        if not labels:
+            raise InputError("images are empty: the loader yielded no batch")
+    found = [recorder.activity() for recorder in recorders]
+    return Recorded({label: [x[label] for x in found] for label in paths[0]}, _joined(labels))
+
+
+def _networks(networks: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
+    networks = [networks] if isinstance(networks, nn.Module) else list(networks)
+    if not networks:
+        raise InputError("there are no networks to record; expected one or more")
+    for i, network in enumerate(networks):
+        if not isinstance(network, nn.Module):
+            raise InputError(f"network {i} is a {type(network).__name__}; expected an nn.Module")
+        for j in range(i):
+            if networks[j] is network:
+                raise InputError(f"networks {j} and {i} are one and the same object")
+    return networks
+
+
+def _paths(layers: Layers, n_networks: int) -> list[dict[str, str]]:
+    """Label -> module path of each layer, for each network."""
+    if isinstance(layers, str):
+        layers = [layers]
+    if not isinstance(layers, Mapping):
+        layers = {path: path for path in layers}
+    if not layers:
+        raise InputError("layers are empty; expected the paths of one module or more")
+    each = {k: [v] * n_networks if isinstance(v, str) else list(v) for k, v in layers.items()}
+    for label, paths in each.items():
+        if len(paths) != n_networks:
+            raise InputError(
+                f"layer {label!r} has {len(paths)} paths for {n_networks} networks; expected one "
+                "for all, or one for each"
+            )
+    return [{str(label): paths[i] for label, paths in each.items()} for i in range(n_networks)]
+
+
+@contextmanager
+def _placed(network: nn.Module, device: torch.device | None) -> Iterator[None]:
+    """The network on ``device`` for as long as the block lasts; None: where it is."""
+    home = _home(network).device
+    try:
+        if device is not None:
+            network.to(device)
+        yield
+    finally:
+        if device is not None:
+            network.to(home)
+
+
+def _home(network: nn.Module) -> Tensor:
+    """A tensor of the network's floating point type, where the network is."""
+    held = [*network.parameters(), *network.buffers()]
+    floating = [tensor for tensor in held if tensor.is_floating_point()]
+    return (floating or held or [torch.empty(0)])[0]
+
+
+def _as_input(batch: Tensor, network: nn.Module) -> Tensor:
+    home = _home(network)
+    if batch.dtype == torch.uint8:
+        return batch.to(home.device, torch.float32).div_(255).to(home.dtype)
+    return batch.to(home if batch.is_floating_point() else home.device)
+
+
+def _batches(images: Array | Iterable, size: int) -> Iterator[tuple[Tensor, Any]]:
+    """Batches of images and their labels (None where there are none)."""
+    if isinstance(images, np.ndarray | Tensor):
+        if images.ndim < 2:
+            raise InputError(f"images of shape {tuple(images.shape)}: expected (n_images, ...)")
+        images = as_tensor(images).split(size) if len(images) else ()
+    for number, batch in enumerate(images):
+        pixels, labels = _parted(batch)
+        if not isinstance(pixels, Tensor) or pixels.dim() < 2:
+            raise InputError(
+                f"batch {number} of the images is a {_kind(batch)}; expected a tensor "
+                "(n_images, ...), or a tuple of one and its labels"
+            )
+        if len(pixels):
+            yield pixels, _one_each(labels, len(pixels))
+
+
+def _parted(batch: Any) -> tuple[Any, Any]:
+    if not isinstance(batch, tuple | list) or not batch:
+        return batch, None
+    return batch[0], batch[1] if len(batch) > 1 else None
+
+
+def _kind(batch: Any) -> str:
+    shape = f" of shape {tuple(batch.shape)}" if hasattr(batch, "shape") else ""
+    return f"{type(batch).__name__}{shape}"
+
+
+def _one_each(labels: Any, n_images: int) -> np.ndarray | None:
+    """Labels of a batch as an array, if there is one value an image."""
+    if isinstance(labels, Tensor):
+        labels = labels.numpy(force=True)
+    if not isinstance(labels, np.ndarray | tuple | list):
+        return None
+    labels = np.asarray(labels)
+    return labels if labels.shape == (n_images,) else None
+
+
+def _joined(labels: list[np.ndarray | None]) -> np.ndarray | None:
+    return None if any(part is None for part in labels) else np.concatenate(labels)
