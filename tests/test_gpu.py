@@ -18,7 +18,7 @@ from shared_geometry.training import (
     trainer,
 )
 from shared_geometry.training import train as training
-from shared_geometry.yours.recording import record
+from shared_geometry.yours import record
 
 
 @pytest.fixture

@@ -32,9 +32,8 @@ from shared_geometry.rsa import consistency, within_rsms
 from shared_geometry.srm import SRM
 from shared_geometry.theory.known_answers import principal_response, three_kinds
 from shared_geometry.training.supply import normalise
-from shared_geometry.yours.compare import compare
-from shared_geometry.yours.placing import place
-from shared_geometry.yours.recording import Recorded, record
+from shared_geometry.yours import compare, place, record
+from shared_geometry.yours.recording import Recorded
 
 N, UNITS, IMAGES, CLASSES = 4, 24, 240, 4
 LABELS = np.arange(IMAGES) % CLASSES

@@ -34,7 +34,7 @@ def verdicts(results: xr.Dataset) -> list[Verdict]:
     Parameters
     ----------
     results : xarray.Dataset
-        From `compare.compare` or `experiment.run`.
+        From `yours.compare` or `experiment.run`.
 
     Returns
     -------

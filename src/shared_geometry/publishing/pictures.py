@@ -31,7 +31,7 @@ def pictures_of(images: Tensor, results: xr.Dataset) -> list[str]:
     images : Tensor of shape (n_images, channels, height, width)
         All that the results are about; uint8, or floats between 0 and 1.
     results : xarray.Dataset
-        From `compare.compare` or `experiment.run`.
+        From `yours.compare` or `experiment.run`.
 
     Returns
     -------

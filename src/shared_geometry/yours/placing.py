@@ -13,7 +13,7 @@ from shared_geometry.rsa import compare_rsms, rsm
 from shared_geometry.srm import SRM
 from shared_geometry.srm.score import explained_power, power
 from shared_geometry.yours import preparation
-from shared_geometry.yours.compare import given
+from shared_geometry.yours.comparing import given
 from shared_geometry.yours.inputs import Networks
 from shared_geometry.yours.preparation import Choices
 
@@ -56,7 +56,7 @@ def place(
     networks : list of array of shape (n_units_i, n_images), or array of three dimensions
         One layer of the networks that make the space, two or more, on the same images.
     labels, components, max_units, alignment_fraction, seed
-        As in `compare.compare`.
+        As in `yours.compare`.
 
     Returns
     -------
