@@ -168,6 +168,14 @@ def test_every_anchor_that_is_linked_to_is_there(elements):
     assert [link for link in linked if link[2] not in anchors[link[1]]] == []
 
 
+def test_the_page_of_the_package_tells_fields_and_links_short_names(book):
+    text = (book.index.parent / "api.html").read_text()
+    assert "Alias for field number" not in text
+    assert "bytes, about" in text  # a comment beside a field
+    for name in ("yours.compare", "experiment.run", "srm.SRM.transform_network"):
+        assert f'href="#shared_geometry.{name}"' in text
+
+
 @pytest.mark.parametrize("page", PAGES, ids=by_name)
 def test_a_page_is_light_besides_plotly_and_mathjax(page, book, elements):
     folder = book.index.parent

@@ -58,6 +58,7 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def power_of_ten(value: float) -> str:
-    """A number by its order of magnitude: 3 × 10⁻¹⁵."""
+    """A number by its order of magnitude: 3 × 10⁻¹⁵, or 10⁻¹⁵."""
     mantissa, exponent = f"{value:.0e}".split("e")
-    return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    power = f"10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return power if mantissa == "1" else f"{mantissa} × {power}"

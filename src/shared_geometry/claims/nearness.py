@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from shared_geometry.basics.wording import number
+from shared_geometry.basics.wording import number, power_of_ten
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.rules import EXACT, FAILS, HOLDS, IN_PART, Found
 from shared_geometry.rsa import compare_rsms
@@ -125,7 +125,8 @@ CLAIMS = (
         "perfect-correlation",
         "Networks whose RSMs correlate perfectly are rotations of each other",
         "the measure of Figure 3",
-        f"where the correlation of the cells is above 1 − {EXACT:g}, a rotation leaves nothing",
+        f"where the correlation of the cells is above 1 − {power_of_ten(EXACT)}, "
+        "a rotation leaves nothing",
         "near-rsms",
         perfect_correlation,
     ),

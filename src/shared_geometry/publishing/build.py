@@ -45,8 +45,8 @@ def _execute(
 
 
 def _typesetter(root: Path) -> str:
-    """Hash of what shapes pages without Sphinx noticing: the extension and installed versions."""
-    files = (Path(__file__).with_name("sphinx_extension.py"), root / "constraints.txt")
+    """Hash of what shapes pages without Sphinx noticing: extensions and installed versions."""
+    files = (*sorted(Path(__file__).parent.glob("sphinx_*.py")), root / "constraints.txt")
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 

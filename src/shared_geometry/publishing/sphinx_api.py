@@ -1,0 +1,65 @@
+"""What the package's page needs from Sphinx: fields by their comments, links by short names."""
+
+import inspect
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+_FIELD = r"^    {name}: (?P<type>[^#\n]+?)(?:\s+= [^#\n]+?)?(?:\s+# (?P<comment>.+))?$"
+
+
+def fields(named_tuple: type) -> dict[str, tuple[str, str]]:
+    """Type and comment of each field of a `NamedTuple`, as they stand in its source."""
+    source = inspect.getsource(named_tuple)
+    found = {}
+    for name in named_tuple._fields:
+        line = re.search(_FIELD.format(name=name), source, re.MULTILINE)
+        found[name] = (line["type"], line["comment"] or "") if line else ("", "")
+    return found
+
+
+def _is_named_tuple(it: Any) -> bool:
+    return inspect.isclass(it) and issubclass(it, tuple) and hasattr(it, "_fields")
+
+
+def describe_fields(
+    app: Sphinx, what: str, name: str, it: Any, options: Any, lines: list[str]
+) -> None:
+    """List the fields of a named tuple under what its docstring says."""
+    if what == "class" and _is_named_tuple(it) and not any(":ivar " in line for line in lines):
+        for field, (type_, comment) in fields(it).items():
+            lines += [f":ivar {field}: {comment}", f":vartype {field}: {type_}"]
+        lines.append("")
+
+
+def skip_aliases(app: Sphinx, what: str, name: str, it: Any, skip: bool, options: Any) -> bool:
+    """Leave out the entries that Python makes for the fields of a named tuple."""
+    return skip or (inspect.getdoc(it) or "").startswith("Alias for field number")
+
+
+def link_short_name(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element
+) -> nodes.Element | None:
+    """`module.name` leads to the one documented thing whose full name ends so."""
+    if node.get("refdomain") != "py" or "." not in node["reftarget"]:
+        return None
+    domain = env.get_domain("py")
+    ends = [name for name in domain.objects if name.endswith("." + node["reftarget"])]
+    if len(ends) != 1:
+        return None
+    node["py:module"] = node["py:class"] = None
+    return domain.resolve_xref(
+        env, node.get("refdoc", env.docname), app.builder, "obj", ends[0], node, text
+    )
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register with Sphinx."""
+    app.connect("autodoc-process-docstring", describe_fields, priority=900)  # after napoleon
+    app.connect("autodoc-skip-member", skip_aliases)
+    app.connect("missing-reference", link_short_name)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
