@@ -22,11 +22,11 @@ from shared_geometry.basics.files import write_tensors, write_text
 from shared_geometry.basics.provenance import provenance, source_digest
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.config import Config
+from shared_geometry.cost.convergence import decaying
 from shared_geometry.datasets import Dataset, Images
 from shared_geometry.experiment import steps
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.networks.activations import standardise
-from shared_geometry.srm.convergence import decaying
 from shared_geometry.training.costs import analysis_memory
 from shared_geometry.training.recipes import recipe
 

@@ -520,5 +520,9 @@ def test_a_loss_is_sure_where_the_interval_lies_below_one(found):
     made["part"].loc[{"space": "common"}] = np.array([0.97, 0.95, 1.02])
     common, others = across_report.loss_sentence({"made": made}).splitlines()
     n = int(made.same_data.sum())
-    assert f"in 0 of {n} architectures, at least 0.9 of it in {n}" in common
-    assert f"in {n} of {n} architectures, at least 0.9 of it in 0" in others
+    assert (
+        f"in 0 of {n} architectures (by their intervals), and at least 0.9 of it in {n}" in common
+    )
+    assert (
+        f"in {n} of {n} architectures (by their intervals), and at least 0.9 of it in 0" in others
+    )

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 
@@ -8,14 +9,14 @@ from shared_geometry.config import Config
 from shared_geometry.experiment.results import load_results
 
 
-def command(*words, cwd):
+def command(*words, cwd, **environment):
     return subprocess.run(
         [sys.executable, "-c", "from shared_geometry.cli import main; main()", *words],
         capture_output=True,
         text=True,
         cwd=cwd,
         check=False,
-        env=os.environ | {"COLUMNS": "160"},
+        env=os.environ | {"COLUMNS": "160"} | environment,
     )
 
 
@@ -40,6 +41,15 @@ def test_a_run_says_its_needs_its_summary_and_where_the_results_are(ran):
     assert "kept/digits.nc" in done.stdout
     results = load_results(folder / "kept" / "digits.nc")
     assert Config.from_json(results.attrs["config"]).max_units == 32
+
+
+def test_a_folder_below_home_is_found_again_and_a_path_is_printed_as_it_is(ran, tmp_path):
+    words = ("run", "--preset", "smoke", "--set", "max_units=32", "--output=~/runs")
+    shutil.copytree(ran[1] / "runs", tmp_path / "runs")
+    done = command(*words, "--save=~/[kept]/digits.nc", cwd=tmp_path, HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert load_results(tmp_path / "[kept]/digits.nc").sizes["network"]
+    assert f"Results: {tmp_path}/[kept]/digits.nc" in done.stdout
 
 
 def test_a_damaged_file_is_named_in_a_line_and_made_again(ran):

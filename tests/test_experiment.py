@@ -8,10 +8,12 @@ import xarray as xr
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError, SetAside
 from shared_geometry.experiment import population, print_progress, run, steps
+from shared_geometry.experiment.plan import plan
 from shared_geometry.experiment.results import load_results, save_results
 from shared_geometry.experiment.steps import shown_images
 from shared_geometry.reports import crosscheck
 from shared_geometry.reports.crosscheck import largest_difference, table
+from shared_geometry.training import train
 
 SMOKE = Config.from_preset("smoke", device="cpu")
 
@@ -180,6 +182,36 @@ def test_results_of_another_version_of_the_analysis_are_made_again(finished, tmp
     shutil.copytree(output, tmp_path / "runs")
     monkeypatch.setattr("shared_geometry.experiment.plan.source_digest", lambda: "another")
     assert run(SMOKE, output=tmp_path / "runs").attrs["code"] == "another"
+
+
+def test_results_of_networks_that_were_trained_otherwise_are_made_again(
+    finished, tmp_path, monkeypatch
+):
+    results, output = finished
+    shutil.copytree(output, tmp_path / "runs")
+    monkeypatch.setitem(train._FORMATS, SMOKE.architecture, 99)
+    again = run(SMOKE, output=tmp_path / "runs")
+    assert again.attrs["code"] == results.attrs["code"]
+    assert again.attrs["networks"] != results.attrs["networks"]
+
+
+def test_a_part_of_another_population_is_not_taken_up(finished, tmp_path, monkeypatch):
+    _, output = finished
+    shutil.copytree(output, tmp_path / "runs")
+    it = plan(SMOKE, None, tmp_path / "runs")
+    layer, last = next(iter(it.layers)), it.checkpoints[-1]
+    steps.record(it, range(SMOKE.networks), last)
+    steps.analyse(it, layer, last)
+    assert layer not in steps.missing_layers(it, last)
+    other = it._replace(networks=it.networks.with_name("networks-of-another-machine"))
+    with pytest.warns(SetAside, match="networks-of-another-machine"):
+        assert layer in steps.missing_layers(other, last)
+
+
+def test_activity_that_cannot_be_recorded_says_why(tmp_path):
+    it = plan(SMOKE, None, tmp_path)
+    with pytest.raises(DataError, match="network 0 was not trained"):
+        next(population.activities(it))
 
 
 def test_more_components_than_a_layer_has_units_are_refused_before_any_work(tmp_path):

@@ -63,6 +63,7 @@ def test_the_paper_s_size_takes_what_was_measured():
     assert it.tasks == 9 * 14
     assert it.analysis_hours == pytest.approx((9 * 60 + 9 * 13 * 10) / 3600)
     assert it.training_hours["resnet18"] == pytest.approx(10 * 100 * 50_000 / 500 / 3600)
+    assert it.training_hours["convnet"] == pytest.approx(10 * 50 * 50_000 / 2000 / 3600)
 
 
 def test_larger_sizes_take_their_powers_more():
@@ -84,7 +85,7 @@ def test_the_table_has_a_column_a_scenario_and_counts_machines():
             if len(cells := line.split("|")) > 1}  # fmt: skip
     assert rows["layers × checkpoints"] == [" 126 ", " 126 "]
     assert rows["one of them, s"] == [" 10.0 ", " 1,000 "]
-    assert rows["training ConvNets, h"] == [" 6.9 ", " 694 "]
+    assert rows["training ConvNets, h"] == [" 3.5 ", " 347 "]
     assert rows["machines for a day"] == [" 2 ", f" {-(-(2778 + 48) // 24)} "]
 
 

@@ -17,7 +17,7 @@ from shared_geometry.beyond.heads import study as heads
 from shared_geometry.beyond.studies import load_study, study, study_path
 from shared_geometry.claims import rules
 from shared_geometry.config import Config
-from shared_geometry.datasets import Images, mean_image
+from shared_geometry.datasets import Images, mean_image, normalise
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.plan import build, plan
 from shared_geometry.networks.activations import record_activations
@@ -26,7 +26,6 @@ from shared_geometry.networks.stitching import accuracy, channels, run_from, und
 from shared_geometry.reports import heads as heads_report
 from shared_geometry.reports import report
 from shared_geometry.srm import SRM
-from shared_geometry.training.supply import normalise
 
 
 def generator(seed=0):

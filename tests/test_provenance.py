@@ -1,3 +1,6 @@
+import re
+import subprocess
+
 from shared_geometry.basics import provenance
 
 
@@ -10,6 +13,25 @@ def test_without_git_the_environment_may_tell_the_commit(monkeypatch):
     assert provenance.commit() == "unknown"
     monkeypatch.setenv("SHARED_GEOMETRY_COMMIT", "abc")
     assert provenance.commit() == "abc"
+
+
+def test_a_repository_that_merely_encloses_the_package_is_not_its_source(tmp_path, monkeypatch):
+    def git(*words):
+        subprocess.run(("git", "-C", tmp_path, *words), check=True, capture_output=True)
+
+    git("init")
+    who = ("-c", "user.name=one", "-c", "user.email=one@example.org")
+    git(*who, "commit", "--allow-empty", "-m", "theirs")
+    (tmp_path / ".gitignore").write_text(".venv\n")
+    package = tmp_path / ".venv" / "package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.setattr(provenance, "_PACKAGE", package)
+    monkeypatch.delenv("SHARED_GEOMETRY_COMMIT", raising=False)
+    assert provenance.commit() == "unknown"
+    git("add", "--force", package / "__init__.py")
+    git(*who, "commit", "-m", "ours")
+    assert re.fullmatch(r"[0-9a-f]{40}", provenance.commit())
 
 
 def test_every_pattern_of_the_source_that_results_depend_on_names_a_file():

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+import shared_geometry
 from shared_geometry.publishing.new_page import SUMS, checksums
 from shared_geometry.publishing.pages import read_pages
 
@@ -26,6 +27,7 @@ def test_published_results_are_those_of_their_checksums():
 def test_there_is_one_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    assert shared_geometry.__version__ == version
 
 
 def test_the_readme_opens_every_chapter_in_binder():

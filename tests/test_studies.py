@@ -10,6 +10,7 @@ from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.rules import FAILS, HOLDS, Found
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError, SetAside
+from shared_geometry.experiment import run
 from shared_geometry.publishing.pages import read_pages
 from shared_geometry.reports import ledger
 from shared_geometry.reports.ledger import NOT_RUN
@@ -104,6 +105,24 @@ def test_a_foreign_file_among_the_published_is_named(trial, tmp_path):
     (tmp_path / "trial-x.nc").write_text("foreign")
     with pytest.raises(DataError, match=r"trial-x\.nc cannot be read"):
         studies.published("trial", tmp_path)
+
+
+def test_two_answers_of_one_title_are_named_and_none_is_lost(trial, tmp_path):
+    studies.study("trial", SMOKE, output=tmp_path / "runs")
+    whole = studies.study_path("trial", SMOKE, tmp_path / "runs").read_bytes()
+    for name in ("trial-a.nc", "trial-b.nc"):
+        (tmp_path / name).write_bytes(whole)
+    with pytest.raises(DataError, match=r"trial-b\.nc is a second answer of trial for ConvNet"):
+        studies.published("trial", tmp_path)
+
+
+def test_a_study_that_needs_brainiak_says_so_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("shared_geometry.srm.reference.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="needs the package brainiak"):
+        studies.study("choices", SMOKE, output=tmp_path / "runs")
+    with pytest.raises(InputError, match="needs the package brainiak"):
+        run(Config.from_preset("smoke", solver="brainiak"), output=tmp_path / "runs")
+    assert list(tmp_path.rglob("network-*")) == []
 
 
 @pytest.mark.parametrize("name", studies.names())

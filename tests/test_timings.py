@@ -7,6 +7,7 @@ import xarray as xr
 
 from shared_geometry import figures
 from shared_geometry.basics.randomness import torch_generator
+from shared_geometry.cost.convergence import courses, decaying
 from shared_geometry.cost.timings import (
     chapters_table,
     comparison,
@@ -20,7 +21,6 @@ from shared_geometry.cost.timings import (
     training_table,
 )
 from shared_geometry.errors import DataError
-from shared_geometry.srm.convergence import courses, decaying
 
 
 def row(who, seconds, ratio, memory=1.0, fit=0.9):

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from shared_geometry.basics.randomness import torch_generator
-from shared_geometry.datasets import Dataset, Images, load_dataset
+from shared_geometry.datasets import Dataset, Images, load_dataset, normalise
 from shared_geometry.errors import DataError, InputError
 from shared_geometry.networks.architectures import build_network
 from shared_geometry.training import (
+    checkpoint_path,
     load_checkpoint,
     optimisers,
     recipe,
@@ -32,8 +33,7 @@ from shared_geometry.training import (
 )
 from shared_geometry.training.checkpoints import history_path, load_history, state_path
 from shared_geometry.training.recipes import Plateau, learning_rate
-from shared_geometry.training.supply import Supply, augment, normalise
-from shared_geometry.training.train import checkpoint_path
+from shared_geometry.training.supply import Supply, augment
 
 CPU = torch.device("cpu")
 

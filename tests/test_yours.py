@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from conftest import ROOT
 from scipy.linalg import orthogonal_procrustes
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from shared_geometry import figures
 from shared_geometry.claims.verdicts import IN_PART, NO, OPEN, YES, verdict_table, verdicts
+from shared_geometry.cli import show
 from shared_geometry.config import Config
-from shared_geometry.datasets import load_dataset, mean_image, split_alignment
+from shared_geometry.datasets import load_dataset, mean_image, normalise, split_alignment
 from shared_geometry.datasets._torchvision import import_torchvision
-from shared_geometry.errors import InputError
+from shared_geometry.errors import DataError, InputError
 from shared_geometry.experiment import run
 from shared_geometry.experiment.analysis import Activity, Settings, analyse_layer
 from shared_geometry.experiment.controls import controls
@@ -25,13 +27,13 @@ from shared_geometry.experiment.results import RSM_STEP, load_results, save_resu
 from shared_geometry.experiment.steps import shown_images
 from shared_geometry.networks.activations import record_activations, standardise
 from shared_geometry.networks.architectures import build_network
+from shared_geometry.publishing.new_page import add_page
 from shared_geometry.publishing.pictures import pictures_of
 from shared_geometry.reports import report
 from shared_geometry.reports import yours as yours_report
 from shared_geometry.rsa import consistency, within_rsms
 from shared_geometry.srm import SRM
 from shared_geometry.theory.known_answers import principal_response, three_kinds
-from shared_geometry.training.supply import normalise
 from shared_geometry.yours import compare, place, record
 from shared_geometry.yours.recording import Recorded
 
@@ -254,6 +256,9 @@ def test_a_comparison_can_be_saved_loaded_and_drawn(tmp_path):
     found = compare({"3": turned(), "layer4.1": unrelated()}, LABELS, **QUICK)
     saved = save_results(found, tmp_path / "mine.nc")
     xr.testing.assert_identical(saved, load_results(tmp_path / "mine.nc"))
+    show(tmp_path / "mine.nc")  # on the command line
+    with pytest.raises(DataError, match="no run of an experiment made them"):
+        add_page(tmp_path / "mine.nc", root=ROOT)
     np.testing.assert_array_equal(saved.variance, found.variance)
     for results in (found, saved):
         for name in ("rsm_explorer", "rsm_grid", "variance_by_layer", "consistency_by_layer",
@@ -620,6 +625,13 @@ def test_labels_are_kept_only_if_there_is_one_an_image():
     assert record(networks, loader(images, np.ones((14, 3))), "head").labels is None
     words = [(images[:7], list("abcdefg")), (images[7:], list("hijklmn"))]
     assert record(networks, words, "head").labels.tolist() == list("abcdefghijklmn")
+    boxes = [(images[:2], [np.zeros(3), np.zeros(5)])]
+    assert record(networks, boxes, "head").labels is None
+
+
+def test_no_image_at_once_is_refused():
+    with pytest.raises(InputError, match="batch_size=0 is not allowed"):
+        record(small(), some_images(14), "head", batch_size=0)
 
 
 def test_recorded_labels_are_used_unless_others_are_given():

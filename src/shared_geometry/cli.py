@@ -104,11 +104,11 @@ def run(
         "device": device,
     }
     config = Config.from_preset(**(options | _fields(fields or [])))
-    if save is not None:
-        writable_folder(save.parent)
+    save = _writable(save)
     errors.print(needs(config, root, output))
-    free = shutil.disk_usage(writable_folder(output)).free
-    errors.print(f"{free / 1e9:.2f} GB are free in {output}")
+    output = writable_folder(output)
+    free = shutil.disk_usage(output).free
+    errors.print(f"{free / 1e9:.2f} GB are free in {escape(str(output))}")
     workers = (
         nullcontext()
         if executor is None
@@ -120,12 +120,17 @@ def run(
     _deliver(output / config.digest / "results.nc", save)
 
 
+def _writable(save: Path | None) -> Path | None:
+    """Where a copy of the results goes, before there are any."""
+    return None if save is None else writable_folder(save.parent) / save.name
+
+
 def _deliver(path: Path, save: Path | None) -> None:
     """Copy a results file to where the user wants it, and say where it is."""
     if save is not None:
         with fresh(save) as aside:
             shutil.copyfile(path, aside)
-    console.print(f"Results: {save or path}")
+    console.print(f"Results: {escape(str(save or path))}", soft_wrap=True)
 
 
 @app.command()
@@ -146,8 +151,7 @@ def study(
 
     options = {"preset": preset, "dataset": dataset, "architecture": architecture}
     config = Config.from_preset(**(options | _fields(fields or [])))
-    if save is not None:
-        writable_folder(save.parent)
+    save = _writable(save)
     with Bars(errors) as bars:
         found = study(name, config, root=root, output=output, progress=bars)
     console.print(found)
@@ -162,7 +166,8 @@ def show(path: Annotated[Path, typer.Argument(help="a results file (.nc)")]) -> 
     results = load_results(path)
     console.print(summary(results))
     for name in ("command", "commit", "hardware", "versions", "seconds"):
-        console.print(f"{name}: {results.attrs[name]}", soft_wrap=True)
+        if name in results.attrs:  # no command: they come from `yours.compare`
+            console.print(f"{name}: {escape(str(results.attrs[name]))}", soft_wrap=True)
 
 
 @app.command()

@@ -2,13 +2,24 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 import xarray as xr
 
 from shared_geometry.basics.files import fresh
 from shared_geometry.errors import DataError
+
+
+def of_numbers(variables: Mapping[str, tuple], **coords: object) -> xr.Dataset:
+    """Data set of float64, of variables given as ``(*dimensions, values)``."""
+    values = {
+        name: (dims, torch.as_tensor(value, dtype=torch.float64).numpy())
+        for name, (*dims, value) in variables.items()
+    }
+    return xr.Dataset(values, coords)
 
 
 def _digest(dataset: xr.Dataset) -> str:

@@ -12,6 +12,8 @@ from shared_geometry.basics.devices import describe_hardware
 _PACKAGE = Path(__file__).resolve().parent.parent
 _ANALYSIS = (
     "basics/labelled",
+    "basics/randomness",
+    "datasets/loading",
     "networks/activations",
     "networks/hooks",
     "srm/*",
@@ -42,6 +44,7 @@ def commit() -> str:
         ).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", "__init__.py")  # not a repository that we are merely in
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return os.environ.get("SHARED_GEOMETRY_COMMIT", "unknown")

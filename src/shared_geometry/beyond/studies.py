@@ -2,9 +2,9 @@
 
 A study is a folder here.  Its ``study.py`` has a function ``measure(it, progress)`` from a plan,
 whose networks are trained, to a labelled data set, and a number ``FORMAT``, to be raised when that
-changes; ``USES`` may name modules elsewhere that its numbers depend on, and ``CLAIM`` is what it
-puts to the test.  It is found by the folder's name, run once, kept beside the results of the run,
-and read again.
+changes; ``CLAIM`` is what it puts to the test.  ``USES`` may name modules elsewhere that its
+numbers depend on, and ``BY_BRAINIAK = True`` says that it cannot do without BrainIAK.  It is found
+by the folder's name, run once, kept beside the results of the run, and read again.
 """
 
 import pkgutil
@@ -23,10 +23,11 @@ from shared_geometry.basics.provenance import provenance, source_digest
 from shared_geometry.basics.wording import NAMES
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.config import Config
-from shared_geometry.errors import InputError
+from shared_geometry.errors import DataError, InputError
 from shared_geometry.experiment.plan import plan
 from shared_geometry.experiment.population import Progress, silent, train
 from shared_geometry.experiment.results import config_of
+from shared_geometry.srm import reference
 
 
 def names() -> list[str]:
@@ -97,11 +98,13 @@ def study(
         Before any work is done, if a name, ``config``, the data or ``output`` cannot be used.
     """
     form = _form(name)
+    if getattr(_module(name), "BY_BRAINIAK", False):
+        reference.require()
     it = plan(config, root, writable_folder(output))
-    path, code = study_path(name, config, output), _code(name)
+    path, origin = study_path(name, config, output), it.origin | {"code": _code(name)}
     with locked(it.folder.with_name(f".{it.folder.name}.lock")):
         ready = reuse(path, lambda p: load_study(name, p))
-        if ready is not None and ready.attrs["code"] == code:
+        if ready is not None and origin.items() <= ready.attrs.items():
             return ready
         start = time.monotonic()
         train(it, progress)
@@ -112,7 +115,7 @@ def study(
             "config": config.to_json(),
             "recipe": it.recipe.to_json(),
             "command": config.command.replace("run", f"study {name}", 1),
-            "code": code,
+            **origin,
             "seconds": round(time.monotonic() - start, 1),
             **provenance(),
         }
@@ -137,6 +140,17 @@ def answers(live: xr.Dataset, folder: str | Path) -> dict[str, xr.Dataset]:
 
 
 def published(name: str, folder: str | Path) -> dict[str, xr.Dataset]:
-    """Answers of a study that lie in ``folder`` as ``<name>-<condition>.nc``, by their titles."""
-    found = [load_study(name, path) for path in sorted(Path(folder).glob(f"{name}-*.nc"))]
-    return {answer.attrs["title"]: answer for answer in found}
+    """Answers of a study that lie in ``folder`` as ``<name>-<condition>.nc``, by their titles.
+
+    Raises
+    ------
+    DataError
+        If one cannot be read, or two have one title.
+    """
+    found: dict[str, xr.Dataset] = {}
+    for path in sorted(Path(folder).glob(f"{name}-*.nc")):
+        answer = load_study(name, path)
+        if (title := answer.attrs["title"]) in found:
+            raise DataError(f"{path.name} is a second answer of {name} for {title}: one is shown")
+        found[title] = answer
+    return found

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from shared_geometry.basics.wording import NAMES, number
 from shared_geometry.cost.timings import slope
 from shared_geometry.training.costs import PROCESS, analysis_memory
+from shared_geometry.training.recipes import recipe
 
 _DAY = 24.0  # hours
 _SIZES = ("networks", "units", "images")
@@ -22,11 +23,10 @@ class Scenario(NamedTuple):
     held_out: int  # of these, the images whose RSMs are compared
     layers: int
     checkpoints: int
-    epochs: int
-    train_images: int
+    train_images: int  # each seen in every epoch of the paper's recipe
 
 
-PAPER = Scenario("one condition of the paper", 10, 1000, 10_000, 2000, 9, 14, 100, 50_000)
+PAPER = Scenario("one condition of the paper", 10, 1000, 10_000, 2000, 9, 14, 50_000)
 SCENARIOS = (
     PAPER,
     PAPER._replace(name="1,000 networks", networks=1000),
@@ -78,7 +78,7 @@ def need(scenario: Scenario, scale: Mapping[str, Any], training: Mapping[str, An
     seconds, last = (factor * paper[name] for name in ("seconds", "seconds_last"))
     tasks = scenario.layers * scenario.checkpoints
     hours = scenario.layers * (last + (scenario.checkpoints - 1) * seconds) / 3600
-    images = scenario.networks * scenario.epochs * scenario.train_images
+    images = scenario.networks * scenario.train_images  # of an epoch
     return Need(
         tasks,
         seconds,
@@ -86,7 +86,10 @@ def need(scenario: Scenario, scale: Mapping[str, Any], training: Mapping[str, An
         / 1e9,
         hours,
         {
-            name: images / found["images_per_second"][f"ours, {found['precision']}"] / 3600
+            name: recipe("paper", name).epochs
+            * images
+            / found["images_per_second"][f"ours, {found['precision']}"]
+            / 3600
             for name, found in training["results"].items()
         },
     )

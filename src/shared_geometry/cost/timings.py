@@ -15,7 +15,8 @@ _NEEDED = {  # of the file that each benchmark writes
     "srm": {"cases", "growth"},
     "srm-cuda": {"cases"},
     "training": {"results", "settings"},
-    "binder": {"chapters", "limit"},
+    "binder": {"chapters", "limit", "cores"},
+    "pages": {"pages", "settings"},
     "scale": {"paper", "growth"},
 }
 _ALWAYS = {"commit", "hardware", "versions"}

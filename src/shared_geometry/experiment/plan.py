@@ -12,6 +12,7 @@ from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import Settings
 from shared_geometry.networks.activations import layer_sizes
 from shared_geometry.networks.architectures import recorded_layers
+from shared_geometry.srm import reference
 from shared_geometry.training import Recipe, recipe, training_cost, training_digest
 from shared_geometry.training.checkpoints import history_path, state_path
 from shared_geometry.training.costs import analysis_memory
@@ -31,6 +32,11 @@ class Plan(NamedTuple):
     folder: Path  # of this config
     code: str  # hash of the source that analyses
     root: str | Path | None = None  # folder of the data sets
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What a result must have come from to be used again: this source, these networks."""
+        return {"code": self.code, "networks": self.networks.name}
 
     @property
     def settings(self) -> Settings:
@@ -64,11 +70,14 @@ def plan(config: Config, root: str | Path | None = None, output: str | Path = "r
     Raises
     ------
     InputError
-        If a layer has fewer units than ``components``, or ``analysed`` is not kept.
+        If a layer has fewer units than ``components``, ``analysed`` is not kept, or the solver is
+        not installed.
     DataError
         If the data set's files are missing or not the official ones.
     """
     output = Path(output).expanduser()
+    if config.solver != "torch":
+        reference.require()
     data = load_dataset(config.dataset, root, train_images=config.train_images, seed=config.seed)
     how = recipe(
         config.recipe,

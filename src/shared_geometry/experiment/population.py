@@ -47,11 +47,10 @@ def train(it: Plan, progress: Progress = silent) -> list[History]:
     )
 
 
-def network_at(it: Plan, network: int, checkpoint: float | None = None) -> torch.nn.Module:
-    """One trained network in evaluation mode, as it was at a checkpoint; None: the last."""
+def network_at(it: Plan, network: int) -> torch.nn.Module:
+    """One trained network in evaluation mode, as it was at the last checkpoint."""
     module = build(it.config, it.data, network)
-    epoch = it.checkpoints[-1] if checkpoint is None else checkpoint
-    module.load_state_dict(load_checkpoint(it.networks, network, epoch))
+    module.load_state_dict(load_checkpoint(it.networks, network, it.checkpoints[-1]))
     return module.eval()
 
 

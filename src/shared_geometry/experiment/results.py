@@ -8,6 +8,7 @@ import xarray as xr
 
 from shared_geometry.basics.labelled import read_labelled, write_labelled
 from shared_geometry.config import Config
+from shared_geometry.errors import DataError
 from shared_geometry.experiment.analysis import BOUNDS, KINDS, READINGS, SPACES, VARIANCE
 
 FORMAT = 3
@@ -155,5 +156,13 @@ def load_results(path: str | Path) -> xr.Dataset:
 
 
 def config_of(results: xr.Dataset) -> Config:
-    """The config that made ``results``."""
+    """The config that made ``results``.
+
+    Raises
+    ------
+    DataError
+        If no run made them, but a comparison of networks of your own.
+    """
+    if "config" not in results.attrs:
+        raise DataError("these results hold no config: no run of an experiment made them")
     return Config.from_json(results.attrs["config"])

@@ -85,7 +85,7 @@ def _collect(it: Plan, histories: list[History], seconds: float) -> xr.Dataset:
         "recipe": it.recipe.to_json(),
         "command": it.config.command,
         "precision": str(resolve_precision(it.config.precision, _device(it))).split(".")[1],
-        "code": it.code,
+        **it.origin,
         "seconds": round(seconds, 1),
         "seconds_training": round(trained, 1),
         **provenance(),
@@ -104,7 +104,8 @@ def run(
     """Train the population of ``config``, record it, align it, compare it.
 
     Every finished step is on disk under ``output`` and is not done again; a run that was killed
-    goes on where it was.  Results of another version of the analysis are made anew.
+    goes on where it was.  Results of another version of the analysis, or of networks that another
+    machine has trained to other bits, are made anew.
 
     Parameters
     ----------
@@ -133,7 +134,8 @@ def run(
     it = plan(config, root, writable_folder(output))
     path = it.folder / "results.nc"
     with locked(it.folder.with_name(f".{it.folder.name}.lock")):  # the same run, started twice
-        if (ready := reuse(path, load_results)) is not None and ready.attrs["code"] == it.code:
+        ready = reuse(path, load_results)
+        if ready is not None and it.origin.items() <= ready.attrs.items():
             return ready
         start = time.monotonic()
         if executor is None:

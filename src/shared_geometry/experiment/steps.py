@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -64,12 +65,20 @@ class _Observer:
         return {label: standardise(x) for label, x in found.items()}
 
 
+def _activity_key(it: Plan, checkpoint: float) -> dict[str, Any]:
+    return {
+        "config": it.config.digest,
+        "networks": it.networks.name,
+        "checkpoint": checkpoint,
+    }
+
+
 def record(it: Plan, networks: Iterable[int], checkpoint: float) -> None:
     """Activity of networks at one checkpoint over all unseen images, one file a layer and network.
 
     Each holds ``x`` of shape (n_units, n_images), float32: the units drawn, standardised.
     """
-    key, observer = {"config": it.config.digest, "checkpoint": checkpoint}, _Observer(it)
+    key, observer = _activity_key(it, checkpoint), _Observer(it)
     for network in networks:
         for label, x in observer.activity(network, checkpoint).items():
             write_tensors(activity_path(it, label, network, checkpoint), {"x": x}, key)
@@ -83,7 +92,7 @@ def _split(it: Plan, x: torch.Tensor) -> Activity:
 
 def activity_of(it: Plan, layer: str, checkpoint: float) -> Activity:
     """What `record` left of one layer of all networks, split into alignment and held-out images."""
-    key = {"config": it.config.digest, "checkpoint": checkpoint}
+    key = _activity_key(it, checkpoint)
     paths = [activity_path(it, layer, i, checkpoint) for i in range(it.config.networks)]
     return _split(it, torch.stack([read_tensors(path, key)[0]["x"] for path in paths]))
 
@@ -106,13 +115,17 @@ def shown_images(labels: torch.Tensor, n: int) -> torch.Tensor:
 
 
 def forget_activity(it: Plan, checkpoint: float) -> None:
-    """Remove the activity at a checkpoint, which has been analysed."""
-    shutil.rmtree(_activity_folder(it, checkpoint))
+    """Remove what there is of the activity at a checkpoint."""
+    shutil.rmtree(_activity_folder(it, checkpoint), ignore_errors=True)
 
 
 def part_path(it: Plan, layer: str, checkpoint: float) -> Path:
     """What is known of one layer at one checkpoint."""
     return it.folder / "parts" / f"layer-{layer}-epoch-{checkpoint:g}.safetensors"
+
+
+def _part_key(it: Plan, checkpoint: float) -> dict[str, Any]:
+    return {"config": it.config.digest, "checkpoint": checkpoint, **it.origin}
 
 
 def _final_path(it: Plan, layer: str) -> Path:
@@ -144,12 +157,13 @@ def analyse(
         ``within`` of `analyse_layer`.
     """
     config, device = it.config, resolve_device(it.config.device)
-    key = {"config": config.digest, "code": it.code, "checkpoint": checkpoint}
+    key = _part_key(it, checkpoint)
     last = checkpoint == it.checkpoints[-1]
     if last:
         final = None
     elif final is None:
-        final = read_tensors(_final_path(it, layer))[0]["within"].to(device)
+        key_of_last = _part_key(it, it.checkpoints[-1])
+        final = read_tensors(_final_path(it, layer), key_of_last)[0]["within"].to(device)
     activity = activity_of(it, layer, checkpoint) if x is None else _split(it, x)
     activity = Activity(*(part.to(device) for part in activity))
     images = shown_images(activity.labels, config.display_images)
@@ -163,8 +177,8 @@ def analyse(
 
 
 def _is_done(it: Plan, layer: str, checkpoint: float) -> bool:
-    """Whether that analysis is on disk, whole and of this config and source."""
-    key = {"config": it.config.digest, "code": it.code, "checkpoint": checkpoint}
+    """Whether that analysis is on disk, whole and of this config, source and networks."""
+    key = _part_key(it, checkpoint)
     paths = [part_path(it, layer, checkpoint)]
     if checkpoint == it.checkpoints[-1]:
         paths.append(_final_path(it, layer))

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from shared_geometry.cost.convergence import Course
 from shared_geometry.cost.timings import slope
 from shared_geometry.figures import style
-from shared_geometry.srm.convergence import Course
 
 _RESOLUTION = 1e-9  # a shortfall below this is drawn as this
 

@@ -185,8 +185,8 @@ def loss_sentence(answers: Answers) -> str:
             low, high = part.sel(bound="low").values, part.sel(bound="high").values
             less, enough = int((high < 1).sum()), int((low >= NEARLY).sum())
             lines.append(
-                f"- {name}, {text}: surely less than in the own one in {less} of {len(low)} "
-                f"architectures, at least {number(NEARLY, 1)} of it in {enough}"
+                f"- {name}, {text}: less than in the own one in {less} of {len(low)} architectures "
+                f"(by their intervals), and at least {number(NEARLY, 1)} of it in {enough}"
             )
     return "\n".join(lines)
 

@@ -127,8 +127,8 @@ def few_networks_sentence(answers: Answers, measure: str = "left out") -> str:
     def say(found: xr.Dataset) -> str:
         width, apart = (f(found, measure).isel(size=0).max() for f in (widths, spread))
         return (
-            f"the interval from two networks is {number(width, 3)} wide at most; the estimates of "
-            f"different pairs lie up to {number(apart, 3)} apart."
+            f"of {NAMES[measure]}, the interval from two networks is {number(width, 3)} wide at "
+            f"most; the estimates of different pairs lie up to {number(apart, 3)} apart."
         )
 
     return _lines(answers, say)

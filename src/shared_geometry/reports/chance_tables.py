@@ -85,7 +85,7 @@ def untrained_table(answers: Answers) -> str:
         )
         for name, found in answers.items()
     }
-    return _table(both, [*heading, "training adds, network by network"], cells)
+    return _table(both, [*heading, f"training adds to {NAMES['left out']}, not calibrated"], cells)
 
 
 def classes_table(answers: Answers) -> str:

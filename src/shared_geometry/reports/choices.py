@@ -79,7 +79,7 @@ def last_layer_table(answers: Answers) -> str:
     for population, answer in answers.items():
         last = answer.isel(layer=-1)
         rows = [
-            [str(choice), *(interval_text(row) for row in last.value.sel(choice=choice))]
+            [str(choice), *(interval_text(row, 3) for row in last.value.sel(choice=choice))]
             for choice in last.choice.values
         ]
         name = in_a_sentence(last.layer.item())

@@ -71,8 +71,8 @@ def memory_title(found: xr.Dataset) -> str:
     began = int((first.sel(bound="low") > 0).sum())
     n = found.sizes["layer"]
     return (
-        f"Of {n} layers, {began} begin with a geometry of their own, and {kept} end nearer to "
-        "their own beginning"
+        f"Layers that begin with a geometry of their own: {began} of {n}; that end nearer to "
+        f"their own beginning: {kept}"
     )
 
 

@@ -116,7 +116,7 @@ def gap_table(answers: Answers) -> str:
     """The two readings' difference, and how much of it the drift of the geometry accounts for."""
     rows = [
         "| population | most they differ | where | drift accounts for "
-        "| largest remainder | it could be |",
+        "| largest remainder | largest possible |",
         "|:--|:--|:--|:--|:--|:--|",
     ]
     for population, results in answers.items():

@@ -1,11 +1,28 @@
 """BrainIAK's shared response models behind this package's face: the reference."""
 
+from importlib.util import find_spec
+
 import torch
 
+from shared_geometry.errors import InputError
 from shared_geometry.srm.fitting import Fit, shared_response
 from shared_geometry.srm.products import power
 
 _SMALL = 256  # units up to which threads wait for each other longer than they work
+
+
+def require() -> None:
+    """Nothing, where BrainIAK is installed.
+
+    Raises
+    ------
+    InputError
+        Where it is not.
+    """
+    if find_spec("brainiak") is None:
+        raise InputError(
+            "BrainIAK's SRM needs the package brainiak: pip install 'shared-geometry[brainiak]'"
+        )
 
 
 def fit(
@@ -35,7 +52,13 @@ def fit(
     Fit
         With S the mean of W_i^T X_i in either case (BrainIAK's probabilistic S is shrunk towards
         0), the one value of the objective that they give, and ``converged`` False.
+
+    Raises
+    ------
+    InputError
+        If BrainIAK is not installed.
     """
+    require()
     from brainiak.funcalign.srm import SRM, DetSRM
     from threadpoolctl import threadpool_limits
 

@@ -16,6 +16,7 @@ import xarray as xr
 
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.errors import InputError
+from shared_geometry.experiment.analysis import BOUNDS, KINDS, SPACES
 from shared_geometry.rsa import compare_rsms, inter_rsms, within_rsms
 from shared_geometry.srm import SRM, reference
 from shared_geometry.srm.fitting import means
@@ -35,10 +36,7 @@ from shared_geometry.theory.toys import (
 
 Draw = Callable[[int, int, torch.Generator], torch.Tensor]
 TRANSFORMATIONS: dict[str, Draw] = {"orthogonal": rotations, "permutation": permutations}
-SPACES = ("native", "shared")
 METHODS = ("pearson", "kendall")
-BOUNDS = ("estimate", "low", "high")
-KINDS = ("within, native", "between, native", "between, shared")
 NOISE = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 
 

@@ -74,9 +74,11 @@ def record(
     Raises
     ------
     InputError
-        If a layer is not in a network or runs more than once, if there are no images, or if
-        activity is not finite: the message names network and layer.
+        If ``batch_size`` is not allowed, a layer is not in a network or runs more than once, there
+        are no images, or activity is not finite: the message names network and layer.
     """
+    if batch_size < 1:
+        raise InputError(f"batch_size={batch_size} is not allowed: 1 or more images at once")
     networks = _networks(networks)
     paths = _paths(layers, len(networks))
     place = None if device is None else resolve_device(device)
@@ -193,7 +195,10 @@ def _one_each(labels: Any, n_images: int) -> np.ndarray | None:
         labels = labels.numpy(force=True)
     if not isinstance(labels, np.ndarray | tuple | list):
         return None
-    labels = np.asarray(labels)
+    try:
+        labels = np.asarray(labels)
+    except ValueError:  # ragged
+        return None
     return labels if labels.shape == (n_images,) else None
 
 

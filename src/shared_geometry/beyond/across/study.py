@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 import xarray as xr
 
+from shared_geometry.basics.labelled import of_numbers
 from shared_geometry.beyond.across import layer_maps
 from shared_geometry.beyond.across.common_space import (
     exchanged,
@@ -33,7 +34,7 @@ from shared_geometry.experiment.population import Progress
 from shared_geometry.statistics import bootstrap_mean
 
 FORMAT = 1
-USES = ("similarity/maps", "similarity/shape", "networks/architectures")
+USES = ("similarity/maps", "similarity/moments", "similarity/shape", "networks/architectures")
 
 AT_MOST = 5  # networks of a population
 PAIRS = 3  # of networks that are compared layer by layer
@@ -93,7 +94,7 @@ def _spaces(everyone: Sequence[Population], n: int, it: Plan) -> xr.Dataset:
             spread(alone),
         ]
     )
-    return _dataset(
+    return of_numbers(
         {
             "exchange": ("made_by", "population", "network", exchange),
             "exchange_part": (
@@ -112,6 +113,7 @@ def _spaces(everyone: Sequence[Population], n: int, it: Plan) -> xr.Dataset:
         before=["own", "others"],
         made_by=[p.name for p in everyone],
         population=[p.name for p in everyone],
+        bound=list(BOUNDS),
     )
 
 
@@ -141,7 +143,7 @@ def _layers(everyone: Sequence[Population], n: int, it: Plan, progress: Progress
             null[place, pair] = layer_maps.explained(first[-1], last)
             done = pair * len(everyone) + place + 1
             progress("across", done, pairs * len(everyone), f"layers of {other.name}")
-    return _dataset(
+    return of_numbers(
         {
             "matched": ("measure", "population", "pair", "layer", "depth", tables),
             "order": ("measure", "population", "bound", _intervals(order, it.config)),
@@ -150,15 +152,8 @@ def _layers(everyone: Sequence[Population], n: int, it: Plan, progress: Progress
         measure=list(MEASURES),
         population=[p.name for p in everyone],
         layer=list(own.layers),
+        bound=list(BOUNDS),
     )
-
-
-def _dataset(variables: dict[str, tuple], **coords: object) -> xr.Dataset:
-    values = {
-        name: (dims, torch.as_tensor(value, dtype=torch.float64).numpy())
-        for name, (*dims, value) in variables.items()
-    }
-    return xr.Dataset(values, {**coords, "bound": list(BOUNDS)})
 
 
 def measure(it: Plan, progress: Progress) -> xr.Dataset:

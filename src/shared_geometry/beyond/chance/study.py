@@ -201,6 +201,8 @@ def judge(found: xr.Dataset) -> Found:
             f"(chance up to {number(highest)})"
         )
     counted = f"{sum(parts)} of {len(parts)} layers; variance that the others explain"
+    if (found.units.sel(which="used") < found.units.sel(which="recorded")).any():
+        counted += f", of at most {MOST_UNITS} units"
     return Found(overall(parts), f"{counted}: {'; '.join(rows)}")
 
 

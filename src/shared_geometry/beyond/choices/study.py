@@ -36,6 +36,7 @@ from shared_geometry.statistics import bootstrap_mean
 
 FORMAT = 2
 USES = ("networks/stitching",)  # what a channel is
+BY_BRAINIAK = True  # is one of the choices
 
 MEASURES = ("variance", "variance, others only", "corr(wRSM, iRSM)", "consistency")
 _SHOWN = 2  # images of a class whose RSM cells are worked out, and thrown away
@@ -193,7 +194,7 @@ def judge(found: xr.Dataset) -> Found:
 
 CLAIM = Claim(
     "choices",
-    "The variance explained does not hang on choices that the paper's text leaves open",
+    "The variance explained does not hang on how activity is chosen, scaled and analysed",
     "Figure 3, middle; the authors' code",
     f"in each layer, by each choice: the 95 % interval of the change lies within ±{rules.CLOSE}",
     "choices",

@@ -23,6 +23,7 @@ from shared_geometry.experiment.plan import Plan
 from shared_geometry.networks.activations import record_activations
 from shared_geometry.networks.stitching import accuracy, channels, run_from
 from shared_geometry.srm import SRM
+from shared_geometry.srm.products import power
 
 AXES = 1000  # of a larger layer, each network's own strongest directions are aligned
 JUDGED = 500  # held-out images that the heads name
@@ -94,18 +95,13 @@ def record_layer(it: Plan, heads: Sequence[nn.Module], label: str) -> Layer:
     return found
 
 
-def _power(x: Tensor) -> float:
-    """Sum of squares: of a row in single precision, of rows in double, without a copy."""
-    return torch.linalg.vector_norm(x, dim=1).double().square().sum().item()
-
-
 def _add(layer: Layer, x: Tensor, m: int, generator: torch.Generator) -> None:
     mean = x[:, :m].mean(1, keepdim=True)
     x -= mean
     k = min(len(x), m - 1, AXES)
     axes = None if k == len(x) else principal_axes(x[:, :m], k, generator)
     inside = x if axes is None else axes.mT @ x
-    whole, held = _power(x[:, :m]), _power(inside[:, :m])
+    whole, held = power(x[:, :m]).item(), power(inside[:, :m]).item()
     kept = max(1, min(m, AT_ONCE // len(x)))
     layer.mean.append(mean)
     layer.axes.append(axes)

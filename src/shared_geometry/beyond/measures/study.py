@@ -191,7 +191,8 @@ CLAIM = Claim(
     "measures",
     "Other measures of similarity order the layers as the paper's does",
     "after Kornblith et al. (2019), Klabunde et al. (2024)",
-    "for each measure that is not the paper's, Kendall's rank correlation with corr(wRSM, iRSM), "
+    "for each measure but the paper's two of aligned networks, Kendall's rank correlation with "
+    "corr(wRSM, iRSM), "
     f"over pairs of layers at one checkpoint, is at least {HIGH}",
     "measures-agreement",
     judge,

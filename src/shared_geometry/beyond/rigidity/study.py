@@ -13,6 +13,7 @@ import math
 import torch
 import xarray as xr
 
+from shared_geometry.basics.labelled import of_numbers
 from shared_geometry.basics.wording import layer_name
 from shared_geometry.beyond.rigidity import dimensions
 from shared_geometry.beyond.rigidity.surrogates import halves, rigid_population
@@ -33,7 +34,9 @@ from shared_geometry.similarity.prediction import (
 from shared_geometry.statistics import bootstrap_mean, bootstrap_pairs
 
 FORMAT = 1
-USES = tuple(f"similarity/{name}" for name in ("maps", "canonical", "moments", "cca", "prediction"))
+USES = tuple(
+    f"similarity/{name}" for name in ("maps", "canonical", "moments", "cca", "shape", "prediction")
+)
 
 POPULATIONS = ("networks", "rigid networks", "halves of two networks", "halves of one network")
 SPACES = ("shared", "own")  # dimensions that the others share, or a network's own principal axes
@@ -68,14 +71,6 @@ class _Intervals:
         return [math.exp(bound) for bound in self.of(reached.log())]
 
 
-def _dataset(variables: dict[str, tuple], **coords: object) -> xr.Dataset:
-    values = {
-        name: (dims, torch.as_tensor(value, dtype=torch.float64).numpy())
-        for name, (*dims, value) in variables.items()
-    }
-    return xr.Dataset(values, {**coords, "bound": list(BOUNDS)})
-
-
 def _maps(activity: Activity, real: torch.Tensor, config: Config) -> xr.Dataset:
     """Every map between all networks of one layer, and the few in `POPULATIONS`."""
     over = _Intervals(config)
@@ -84,7 +79,7 @@ def _maps(activity: Activity, real: torch.Tensor, config: Config) -> xr.Dataset:
     rigid = explained_by_maps(*rigid_population(*given, level, config.seed), few=True)
     one, two = within_and_between(explained_by_maps(*halves(*given, config.seed), few=True))
     compared = (real[: len(FEW)], rigid, two, one)
-    return _dataset(
+    return of_numbers(
         {
             "explained": ("measure", "target", "source", real),
             "explained_interval": ("measure", "bound", over.rows(real)),
@@ -95,6 +90,7 @@ def _maps(activity: Activity, real: torch.Tensor, config: Config) -> xr.Dataset:
         map=list(FEW),
         rigid=list(RIGID),
         population=list(POPULATIONS),
+        bound=list(BOUNDS),
     )
 
 
@@ -107,26 +103,28 @@ def _sizes(activity: Activity, config: Config) -> xr.Dataset:
         measured(alignment, held_out, ks)
         for measured in (dimensions.shared_variance, dimensions.own_variance)
     ]
-    return _dataset(
+    return of_numbers(
         {
             "by_k": ("space", "k", "bound", [over.rows(curve) for curve in curves]),
             "reached": ("space", "bound", [over.sizes(ks, curve) for curve in curves]),
         },
         k=ks,
         space=list(SPACES),
+        bound=list(BOUNDS),
     )
 
 
 def _followed(explained: torch.Tensor, config: Config) -> xr.Dataset:
     """One layer at one checkpoint: what the few maps explain, and the rigid ones' share."""
     over = _Intervals(config)
-    return _dataset(
+    return of_numbers(
         {
             "training": ("map", "bound", over.rows(explained)),
             "training_share": ("rigid", "bound", over.shares(explained)),
         },
         map=list(FEW),
         rigid=list(RIGID),
+        bound=list(BOUNDS),
     )
 
 
