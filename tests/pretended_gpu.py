@@ -121,6 +121,8 @@ def pretended_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a pretended GPU")
+    # A torch that was built for GPUs has its optimisers ask the driver, which is not there.
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda *_, **__: None)
     for name in ("Stream", "current_stream"):
         monkeypatch.setattr(torch.cuda, name, MagicMock())
     monkeypatch.setattr(torch.cuda, "stream", nullcontext)
