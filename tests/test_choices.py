@@ -383,6 +383,7 @@ def test_other_numbers_of_networks_are_foretold(found, experiment):
     made = experiment.copy(deep=True)
     made.variance_interval.loc[{"measure": "published"}] = [0.9, 0.88, 0.92]
     row = choices_report.networks_table({("cifar10", "convnet"): made}).splitlines()[-1]
+    row = row.replace("\N{NO-BREAK SPACE}", " ")
     pairs = (3 * 0.9 - 1) / 2
     assert row.startswith("| ConvNet, CIFAR-10 | 0.910 | 3 | 0.900 [0.880, 0.920] | ")
     assert f"| {1 / 8 + 7 / 8 * pairs:.3f} [" in row

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 
 import xarray as xr
 
-from shared_geometry.basics.wording import interval_text, layer_name, number
+from shared_geometry.basics.markdown import interval_cell
+from shared_geometry.basics.wording import layer_name, number
 from shared_geometry.beyond.chance.reading import (
     NAMES,
     calibrated_values,
@@ -35,7 +36,7 @@ def calibration_table(answers: Answers) -> str:
     def cells(found: xr.Dataset) -> list[str]:
         raw = found.value.sel(state="trained", bound="estimate")
         return [
-            f"{number(raw.sel(measure=m))} → {interval_text(found.calibrated.sel(measure=m))}"
+            f"{number(raw.sel(measure=m))} → {interval_cell(found.calibrated.sel(measure=m))}"
             for m in NAMES
         ]
 
@@ -50,11 +51,11 @@ def ceiling_table(answers: Answers) -> str:
         rsm, value = found.ceiling.sel(state="trained"), found.value.sel(state="trained")
         parts = [number(part) for part in common_parts(found).values()]
         return [
-            interval_text(rsm.sel(side="lower")),
-            interval_text(rsm.sel(side="upper")),
-            interval_text(value.sel(measure="left out")),
+            interval_cell(rsm.sel(side="lower")),
+            interval_cell(rsm.sel(side="upper")),
+            interval_cell(value.sel(measure="left out")),
             " / ".join(parts),
-            interval_text(value.sel(measure="corrected")),
+            interval_cell(value.sel(measure="corrected")),
         ]
 
     heading = [
@@ -76,7 +77,7 @@ def untrained_table(answers: Answers) -> str:
             " → ".join(number(state.sel(measure=m, bound="estimate"), 3) for state in states)
             for m in ("geometry", "left out")
         ]
-        return [*changes, interval_text(found.gain)]
+        return [*changes, interval_cell(found.gain)]
 
     heading = [f"{NAMES[m]}, calibrated" for m in ("geometry", "left out")]
     both = {

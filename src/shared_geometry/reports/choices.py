@@ -39,8 +39,8 @@ def channels_table(answers: Answers) -> str:
             [
                 layer_name(label),
                 str(int(part.channels)),
-                interval_text(part.largest),
-                interval_text(part.effective, 1),
+                interval_cell(part.largest),
+                interval_cell(part.effective, 1),
             ]
             for label in answer.layer.values
             for part in [answer.sel(layer=label)]
@@ -79,7 +79,7 @@ def last_layer_table(answers: Answers) -> str:
     for population, answer in answers.items():
         last = answer.isel(layer=-1)
         rows = [
-            [str(choice), *(interval_text(row, 3) for row in last.value.sel(choice=choice))]
+            [str(choice), *(interval_cell(row, 3) for row in last.value.sel(choice=choice))]
             for choice in last.choice.values
         ]
         name = in_a_sentence(last.layer.item())
@@ -142,7 +142,7 @@ def networks_table(papers: Mapping[Condition, xr.Dataset]) -> str:
         n = config_of(results).networks
         last = results.variance_interval.isel(checkpoint=-1, layer=-1).sel(measure="published")
         others = ([explained_with(bound, n, m) for bound in last.values] for m in (_AUTHORS, None))
-        cells = [interval_text(row, 3) for row in (last.values, *others)]
+        cells = [interval_cell(row, 3) for row in (last.values, *others)]
         rows.append([called(condition), number(STATED[condition], 3), str(n), *cells])
     head = ["condition", "the paper", "networks", "ours", f"of {_AUTHORS}", "of ever more"]
     return table(head, rows) if rows else "None of these conditions is published yet."
