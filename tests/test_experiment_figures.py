@@ -30,7 +30,7 @@ def test_training_curves_draw_every_networks_accuracy(results):
     figure = figures.training_curves(results)
     drawn = np.array([trace.y for trace in figure.data])
     np.testing.assert_array_equal(drawn, results.test_accuracy.values)
-    assert "75.0%" in figure.layout.title.text
+    assert "75.0 %" in figure.layout.title.text
 
 
 def test_the_top_row_draws_the_final_reading_first(results):

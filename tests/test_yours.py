@@ -300,7 +300,7 @@ def test_the_explorer_of_one_layer_has_neither():
 def test_a_figure_of_one_layer_names_no_other_and_one_of_classes_needs_two():
     found = compare(turned(), **QUICK)
     assert figures.variance_by_layer(found).layout.title.text == (
-        "A rotation explains 100% of the variance"
+        "A rotation explains 100 % of the variance"
     )
     with pytest.raises(InputError, match="one class"):
         figures.class_patterns(found)
@@ -440,7 +440,7 @@ def test_a_newcomer_is_described_with_its_control():
     said = yours_report.placed_sentence(placed)
     assert "48 held-out images" in said
     assert "1.00" in said
-    assert "100%" in yours_report.placed_title(placed)
+    assert "100 %" in yours_report.placed_title(placed)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from shared_geometry.basics.wording import in_a_sentence, layer_name
+from shared_geometry.basics.wording import in_a_sentence, layer_name, span
 from shared_geometry.errors import InputError
 from shared_geometry.figures import style
 
@@ -14,11 +14,6 @@ _MEASURES = {
     "left out": "others only",
     "native": "no alignment",
 }
-
-
-def _range(values: np.ndarray, form: str) -> str:
-    low, high = format(values.min(), form), format(values.max(), form)
-    return low if low == high else f"{low} to {high}"
 
 
 def _several(checkpoints: np.ndarray) -> None:
@@ -51,10 +46,11 @@ def training_curves(results: xr.Dataset) -> go.Figure:
             showlegend=False,
             hovertemplate="epoch %{x}: %{y:.1%}",
         )
-    spread = f"{float(final.min()):.1%} to {float(final.max()):.1%}"
     figure.update_xaxes(title="epoch")
     figure.update_yaxes(title="test accuracy", tickformat=".0%")
-    return style.finish(figure, f"Other seeds, equal skill: {spread} at the end", height=340)
+    return style.finish(
+        figure, f"Other seeds, equal skill: {span(100 * final, 1)} % at the end", height=340
+    )
 
 
 def _band(x: list[str], low: np.ndarray, high: np.ndarray, colour: str, group: str) -> go.Scatter:
@@ -159,7 +155,7 @@ def variance_by_layer(results: xr.Dataset) -> go.Figure:
     figure.update_xaxes(type="category")
     figure.update_yaxes(title="variance explained")
     published = final.sel(measure="published", bound="estimate").values
-    title = f"A rotation explains {_range(published, '.0%')} of the variance"
+    title = f"A rotation explains {span(100 * published, 0)} % of the variance"
     if len(layers) > 1:
         title += f", most in {in_a_sentence(results.layer.values[published.argmax()])}"
     return style.finish(figure, title, height=420)
@@ -228,5 +224,5 @@ def consistency_by_layer(results: xr.Dataset) -> go.Figure:
     )
     figure.update_xaxes(type="category")
     figure.update_yaxes(title="correlation of wRSMs")
-    title = f"Two networks' RSMs correlate {_range(estimate, '.2f')}"
+    title = f"Two networks' RSMs correlate {span(estimate)}"
     return style.finish(figure, title.replace("-", "−"), height=400)

@@ -65,7 +65,7 @@ def describe_run(results: xr.Dataset) -> str:
         "Training": f"recipe “{config.recipe}”, {recipe['epochs']} epochs, {images} images"
         + (", layers computed in bfloat16" if short else ""),
         "Checkpoints": ", ".join(f"{c:g}" for c in results.checkpoint.values) + " epochs",
-        "Alignment": f"SRM on {config.alignment_fraction:.0%} of the unseen images, k = "
+        "Alignment": f"SRM on {100 * config.alignment_fraction:.0f} % of the unseen images, k = "
         + ("number of units" if config.components is None else str(config.components))
         + f", at most {config.max_units} units a layer",
         "Intervals": f"95 %, {config.bootstrap:,} bootstrap resamples of the networks",

@@ -29,7 +29,7 @@ def placed_title(placed: Placed) -> str:
     """The finding, as a figure's title."""
     return (
         f"A newcomer in the space of others: r = {number(placed.geometry)}, and "
-        f"{placed.variance:.0%} of its variance"
+        f"{100 * placed.variance:.0f} % of its variance"
     ).replace("-", "−")
 
 
@@ -40,7 +40,7 @@ def spent(*comparisons: xr.Dataset) -> str:
         fraction = json.loads(results.attrs["choices"])["alignment_fraction"]
         lines.append(
             f"- {results.attrs['title']}; {results.sizes['layer']} layers of at most "
-            f"{int(results.units.max())} units, {fraction:.0%} of the images to align: "
+            f"{int(results.units.max())} units, {100 * fraction:.0f} % of the images to align: "
             f"{float(results.attrs['seconds']):.0f} s on {results.attrs['hardware']}"
         )
     return "\n".join(lines)
