@@ -774,4 +774,4 @@ def test_sentences_hold_the_numbers_of_the_results(answer, course, lessons):
     assert provenance_line(found).startswith("3 ConvNets on handwritten digits")
     title = tell.memory_title(remembered((0.0, -0.1, 0.1), (0.2, 0.1, 0.3)))
     assert title.startswith("Layers that begin with a geometry of their own: 2 of 2; ")
-    assert "1 end nearer" in title
+    assert title.endswith("nearer to their own beginning: 1")
