@@ -14,7 +14,20 @@ from shared_geometry.errors import DataError
 
 
 def of_numbers(variables: Mapping[str, tuple], **coords: object) -> xr.Dataset:
-    """Data set of float64, of variables given as ``(*dimensions, values)``."""
+    """Data set of float64.
+
+    Parameters
+    ----------
+    variables : mapping of str to tuple
+        Of each name its dimensions and, last, its values: numbers, an array, or tensors that can be
+        made one.
+    **coords
+        Labels along dimensions.
+
+    Returns
+    -------
+    xarray.Dataset
+    """
     values = {
         name: (dims, torch.as_tensor(value, dtype=torch.float64).numpy())
         for name, (*dims, value) in variables.items()

@@ -151,6 +151,6 @@ def published(name: str, folder: str | Path) -> dict[str, xr.Dataset]:
     for path in sorted(Path(folder).glob(f"{name}-*.nc")):
         answer = load_study(name, path)
         if (title := answer.attrs["title"]) in found:
-            raise DataError(f"{path.name} is a second answer of {name} for {title}: one is shown")
+            raise DataError(f"{path.name} is a second answer of {name} for {title}; keep one")
         found[title] = answer
     return found

@@ -65,12 +65,9 @@ class _Observer:
         return {label: standardise(x) for label, x in found.items()}
 
 
-def _activity_key(it: Plan, checkpoint: float) -> dict[str, Any]:
-    return {
-        "config": it.config.digest,
-        "networks": it.networks.name,
-        "checkpoint": checkpoint,
-    }
+def _key(it: Plan, checkpoint: float) -> dict[str, Any]:
+    """What a file of that checkpoint must have come from to be used."""
+    return {"config": it.config.digest, "checkpoint": checkpoint, **it.origin}
 
 
 def record(it: Plan, networks: Iterable[int], checkpoint: float) -> None:
@@ -78,7 +75,7 @@ def record(it: Plan, networks: Iterable[int], checkpoint: float) -> None:
 
     Each holds ``x`` of shape (n_units, n_images), float32: the units drawn, standardised.
     """
-    key, observer = _activity_key(it, checkpoint), _Observer(it)
+    key, observer = _key(it, checkpoint), _Observer(it)
     for network in networks:
         for label, x in observer.activity(network, checkpoint).items():
             write_tensors(activity_path(it, label, network, checkpoint), {"x": x}, key)
@@ -92,7 +89,7 @@ def _split(it: Plan, x: torch.Tensor) -> Activity:
 
 def activity_of(it: Plan, layer: str, checkpoint: float) -> Activity:
     """What `record` left of one layer of all networks, split into alignment and held-out images."""
-    key = _activity_key(it, checkpoint)
+    key = _key(it, checkpoint)
     paths = [activity_path(it, layer, i, checkpoint) for i in range(it.config.networks)]
     return _split(it, torch.stack([read_tensors(path, key)[0]["x"] for path in paths]))
 
@@ -124,10 +121,6 @@ def part_path(it: Plan, layer: str, checkpoint: float) -> Path:
     return it.folder / "parts" / f"layer-{layer}-epoch-{checkpoint:g}.safetensors"
 
 
-def _part_key(it: Plan, checkpoint: float) -> dict[str, Any]:
-    return {"config": it.config.digest, "checkpoint": checkpoint, **it.origin}
-
-
 def _final_path(it: Plan, layer: str) -> Path:
     return it.folder / "final" / f"layer-{layer}.safetensors"
 
@@ -157,13 +150,13 @@ def analyse(
         ``within`` of `analyse_layer`.
     """
     config, device = it.config, resolve_device(it.config.device)
-    key = _part_key(it, checkpoint)
+    key = _key(it, checkpoint)
     last = checkpoint == it.checkpoints[-1]
     if last:
         final = None
     elif final is None:
-        key_of_last = _part_key(it, it.checkpoints[-1])
-        final = read_tensors(_final_path(it, layer), key_of_last)[0]["within"].to(device)
+        made = read_tensors(_final_path(it, layer), _key(it, it.checkpoints[-1]))[0]
+        final = made["within"].to(device)
     activity = activity_of(it, layer, checkpoint) if x is None else _split(it, x)
     activity = Activity(*(part.to(device) for part in activity))
     images = shown_images(activity.labels, config.display_images)
@@ -178,7 +171,7 @@ def analyse(
 
 def _is_done(it: Plan, layer: str, checkpoint: float) -> bool:
     """Whether that analysis is on disk, whole and of this config, source and networks."""
-    key = _part_key(it, checkpoint)
+    key = _key(it, checkpoint)
     paths = [part_path(it, layer, checkpoint)]
     if checkpoint == it.checkpoints[-1]:
         paths.append(_final_path(it, layer))

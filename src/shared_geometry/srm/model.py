@@ -87,7 +87,7 @@ class SRM(Estimator):
     Examples
     --------
     >>> import numpy as np
-    >>> from shared_geometry.srm.model import SRM
+    >>> from shared_geometry.srm import SRM
     >>> X = np.random.default_rng(0).normal(size=(3, 20, 200))
     >>> model = SRM(n_components=5).fit(X)
     >>> model.s_.shape, model.w_[0].shape

@@ -12,12 +12,12 @@ _SMALL = 256  # units up to which threads wait for each other longer than they w
 
 
 def require() -> None:
-    """Nothing, where BrainIAK is installed.
+    """Refuse to go on without BrainIAK.
 
     Raises
     ------
     InputError
-        Where it is not.
+        If it is not installed.
     """
     if find_spec("brainiak") is None:
         raise InputError(
