@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from shared_geometry.basics.devices import flushes_subnormals
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.datasets import Dataset, Images, load_dataset, normalise
 from shared_geometry.errors import DataError, InputError
@@ -401,6 +402,36 @@ def test_the_number_of_threads_of_the_caller_does_not_change_a_bit(population, d
     finally:
         torch.set_num_threads(threads)
     assert _same(_weights(population[0], 0), _weights(tmp_path, 0))
+
+
+@pytest.fixture(params=[False, True], ids=["kept", "flushed"])
+def own_way(request):
+    """This thread's own way with subnormal numbers, whatever it was before."""
+    before = flushes_subnormals()
+    if not torch.set_flush_denormal(request.param):
+        pytest.skip("this processor cannot take subnormal numbers as zero")
+    yield request.param
+    torch.set_flush_denormal(before)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_numbers_too_small_for_full_precision_are_zero_in_training_alone(
+    few, tmp_path, own_way, alone
+):
+    seen = []
+
+    def progress(*_):
+        tiny = torch.full((64,), torch.finfo(torch.float32).tiny)
+        seen.append(float((tiny / 2).max()))
+
+    where = {"folder": tmp_path, "device": "cpu", "progress": progress}
+    if alone:
+        train_network(few, "convnet", FAST, seed=0, network=0, **where)
+    else:
+        train_population(few, "convnet", FAST, seed=0, n_networks=2, **where)
+    assert seen
+    assert set(seen) == {0.0}
+    assert flushes_subnormals() == own_way
 
 
 def test_a_population_grows_without_training_a_network_twice(data, tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from pathlib import Path
 
 import torch
@@ -63,6 +64,11 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
         precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
     return getattr(torch, precision)
+
+
+def flushes_subnormals() -> bool:
+    """Whether this thread takes numbers too small for full precision as zero."""
+    return sys.float_info.min / 2 == 0.0
 
 
 def usable_cores() -> int:
