@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import xarray as xr
@@ -107,6 +108,46 @@ def test_control_c_and_schedulers_end_a_run_at_once_and_it_says_how_to_go_on(sen
     assert begun
     config = Config.from_preset("smoke", device="cpu", networks=8)
     assert f", {begun} begun; at most " in needs(config, output=tmp_path / "runs")
+
+
+def workers_of(folder):
+    """Processes, besides the run's own, that work in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "cwd") == str(folder) and b"spawn_main" in (
+                process / "cmdline"
+            ).read_bytes().replace(b"\0", b" "):
+                found.append(int(process.name))
+        except OSError:  # gone, or not ours
+            continue
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_of_a_run_end_with_it(sent, tmp_path):
+    # would train for minutes
+    words = ("--networks", "4", "--epochs", "3000", "--executor", "processes://2")
+    process = started(*words, cwd=tmp_path)
+    try:
+        wait_for(tmp_path, "runs/networks-*/network-01/epoch-1.safetensors", process)
+        assert len(workers_of(tmp_path)) == 2
+        process.send_signal(sent)
+        _, said = process.communicate(timeout=20)
+        if sent == signal.SIGTERM:
+            assert process.returncode == 130
+            assert "the same command goes on from here" in said
+            assert "Traceback" not in said
+        for _ in range(200):
+            if not workers_of(tmp_path):
+                break
+            time.sleep(0.05)
+        assert workers_of(tmp_path) == []
+    finally:
+        process.kill()
+        for worker in workers_of(tmp_path):
+            os.kill(worker, signal.SIGKILL)
 
 
 def test_two_runs_started_together_share_the_work(tmp_path):

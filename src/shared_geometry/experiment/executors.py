@@ -2,9 +2,12 @@
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 
 from shared_geometry.basics.devices import usable_cores
 from shared_geometry.errors import InputError
@@ -13,10 +16,20 @@ _ALLOWED = "processes://4, dask://host:port or dask:///path/to/scheduler.json"
 _PATIENCE = 10  # seconds until a scheduler must have answered
 
 
-def _few_threads(workers: int) -> None:
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _begin_worker(workers: int) -> None:
+    """Share the cores, leave Control-C to the sender of tasks, and do not outlive it."""
     import torch
 
     torch.set_num_threads(max(1, usable_cores() // workers))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(
+        target=_end_with, args=(multiprocessing.parent_process(),), daemon=True
+    ).start()
 
 
 @contextmanager
@@ -25,9 +38,15 @@ def _processes(count: str) -> Iterator[Executor]:
         raise InputError(f"executor 'processes://{count}' is not allowed: how many, 1 or more?")
     workers = int(count)
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, spawn, initializer=_few_threads, initargs=(workers,))
+    pool = ProcessPoolExecutor(workers, spawn, initializer=_begin_worker, initargs=(workers,))
+    others = set(multiprocessing.active_children())
     with pool:
-        yield pool
+        try:
+            yield pool
+        except BaseException:  # whoever stops a run does not wait for hours of training
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            raise
 
 
 @contextmanager
