@@ -126,6 +126,7 @@ GIVEN = {
         ("choices", "chance", "rigidity", "heads", "emergence", "measures", "dynamics"), POPULATION
     ),
     "across": POPULATION | {"networks": 2, "epochs": 1},
+    "blocks": POPULATION | {"architecture": "resnet18", "networks": 2, "epochs": 1},
     "yours": {"seed": 5, "networks": 3, "images": 200, "units": 40, "noise": 0.1},
 }
 

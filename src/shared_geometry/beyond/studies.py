@@ -3,8 +3,9 @@
 A study is a folder here.  Its ``study.py`` has a function ``measure(it, progress)`` from a plan,
 whose networks are trained, to a labelled data set, and a number ``FORMAT``, to be raised when that
 changes; ``CLAIM`` is what it puts to the test.  ``USES`` may name modules elsewhere that its
-numbers depend on, and ``BY_BRAINIAK = True`` says that it cannot do without BrainIAK.  It is found
-by the folder's name, run once, kept beside the results of the run, and read again.
+numbers depend on, ``BY_BRAINIAK = True`` says that it cannot do without BrainIAK, and
+``ARCHITECTURES`` of which networks alone it can ask.  It is found by the folder's name, run once,
+kept beside the results of the run, and read again.
 """
 
 import pkgutil
@@ -27,6 +28,7 @@ from shared_geometry.errors import DataError, InputError
 from shared_geometry.experiment.plan import plan
 from shared_geometry.experiment.population import Progress, silent, train
 from shared_geometry.experiment.results import config_of
+from shared_geometry.networks.architectures import ARCHITECTURES
 from shared_geometry.srm import reference
 
 
@@ -48,6 +50,11 @@ def _form(name: str) -> str:
 def claim_of(name: str) -> Claim:
     """What the study ``name`` puts to the test, and the rule that judges its answers."""
     return _module(name).CLAIM
+
+
+def architectures(name: str) -> tuple[str, ...]:
+    """Architectures that the study ``name`` can be asked of."""
+    return getattr(_module(name), "ARCHITECTURES", ARCHITECTURES)
 
 
 def _code(name: str) -> str:
@@ -98,6 +105,11 @@ def study(
         Before any work is done, if a name, ``config``, the data or ``output`` cannot be used.
     """
     form = _form(name)
+    if config.architecture not in architectures(name):
+        raise InputError(
+            f"architecture={config.architecture!r} is not allowed for the study {name!r}: "
+            f"{' or '.join(architectures(name))}"
+        )
     if getattr(_module(name), "BY_BRAINIAK", False):
         reference.require()
     it = plan(config, root, writable_folder(output))

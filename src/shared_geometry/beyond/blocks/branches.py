@@ -1,0 +1,118 @@
+"""A residual block's branch: what it adds to what the shortcut passes on, and a network without it.
+
+A block computes ``shortcut(x) + branch(x)``.  Veit et al. (2016) took whole blocks out of trained
+networks; here a branch is replaced by its mean over images, so that what follows gets a constant of
+the size that it is used to.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from shared_geometry.datasets import Images, normalise
+from shared_geometry.networks.activations import record_activations
+from shared_geometry.networks.architectures import ResNet18
+
+_BATCH = 500
+
+
+def observe(network: ResNet18, images: Tensor, mean_image: Tensor) -> tuple[Tensor, Tensor]:
+    """How much of each block's branch is switched on, and how much it adds.
+
+    Parameters
+    ----------
+    network : ResNet18
+    images : Tensor of shape (n_images, c, h, w), uint8
+    mean_image : Tensor of shape (c, h, w)
+        Of the training images.
+
+    Returns
+    -------
+    on : Tensor of shape (n_blocks,)
+        Part of the channels between the branch's two convolutions whose variance over images and
+        places exceeds the epsilon of the BatchNorm that they come to; it leaves the others less
+        than half of the variance that it would give them, down to none.
+    added : Tensor of shape (n_blocks,)
+        Variance over images of the branch, of that of branch and shortcut, summed over units.
+    """
+    on, added = [], []
+    for i, block in enumerate(network.blocks):  # one at a time: all at once would not fit memory
+        path = f"blocks.{i}"
+        layers = {"inner": f"{path}.conv1", "branch": f"{path}.conv2", "sum": path}
+        found = record_activations(network, images, layers, mean_image=mean_image)
+        channels = found["inner"].view(len(block.norm2.weight), -1)
+        on.append((channels.var(1, correction=0) > block.norm2.eps).double().mean())
+        branch, shortcut = (
+            x.double().var(1, correction=0).sum()
+            for x in (found["branch"], found["sum"] - found["branch"])
+        )
+        added.append(branch / (branch + shortcut))
+    return torch.stack(on), torch.stack(added)
+
+
+@contextmanager
+def without_branch(network: ResNet18, block: int, mean: Tensor) -> Iterator[None]:
+    """While the block lasts, one branch gives ``mean``, (c, h, w), for every image."""
+    conv = network.blocks[block].conv2
+    handle = conv.register_forward_hook(lambda _conv, _inputs, output: mean.expand_as(output))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@torch.inference_mode()
+def _accuracy(network: ResNet18, unseen: Images, mean_image: Tensor) -> float:
+    right = 0
+    for images, labels in zip(
+        unseen.images.split(_BATCH), unseen.labels.split(_BATCH), strict=True
+    ):
+        device = next(network.parameters()).device
+        logits = network(normalise(images.to(device), mean_image.to(device)))
+        right += int((logits.argmax(1).cpu() == labels).sum())
+    return right / len(unseen)
+
+
+@torch.inference_mode()
+def _means(network: ResNet18, images: Tensor, mean_image: Tensor) -> list[Tensor]:
+    """Mean over images of every branch, (c, h, w) each."""
+    sums: list[Tensor | float] = [0.0] * len(network.blocks)
+
+    def take(i: int, output: Tensor) -> None:
+        sums[i] = sums[i] + output.double().sum(0)
+
+    handles = [
+        block.conv2.register_forward_hook(lambda _conv, _inputs, output, i=i: take(i, output))
+        for i, block in enumerate(network.blocks)
+    ]
+    try:
+        for part in images.split(_BATCH):
+            device = next(network.parameters()).device
+            network(normalise(part.to(device), mean_image.to(device)))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [(total / len(images)).float() for total in sums]
+
+
+def accuracies(network: ResNet18, unseen: Images, mean_image: Tensor) -> tuple[float, Tensor]:
+    """Accuracy of a network in evaluation mode, and what it is without each of its branches.
+
+    Parameters
+    ----------
+    network : ResNet18
+    unseen : Images
+    mean_image : Tensor of shape (c, h, w)
+
+    Returns
+    -------
+    whole : float
+    without : Tensor of shape (n_blocks,)
+    """
+    whole, without = _accuracy(network, unseen, mean_image), []
+    for i, mean in enumerate(_means(network, unseen.images, mean_image)):
+        with without_branch(network, i, mean):
+            without.append(_accuracy(network, unseen, mean_image))
+    return whole, torch.tensor(without, dtype=torch.float64)

@@ -1,0 +1,149 @@
+"""Which blocks of ResNet18 work, and does the penalty on their weights switch the others off?
+
+The paper's ResNet18 is trained by Adam with the kernels' squared weights added to the loss.  Adam
+divides a weight's gradient by its usual size; so the penalty, too, is divided by it, and weights
+whose gradient is small shrink fast.  The same networks, from the same beginnings and by the same
+images in the same order but without the penalty, are the control.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+import xarray as xr
+
+from shared_geometry.basics.devices import resolve_device
+from shared_geometry.beyond.blocks.branches import accuracies, observe
+from shared_geometry.claims.catalogue import Claim
+from shared_geometry.claims.rules import Found, all_above
+from shared_geometry.datasets import mean_image
+from shared_geometry.experiment.analysis import BOUNDS
+from shared_geometry.experiment.plan import Plan, build
+from shared_geometry.experiment.population import Progress, of_all
+from shared_geometry.statistics import bootstrap_mean
+from shared_geometry.training import load_checkpoint, train_population, training_digest
+
+FORMAT = 1
+ARCHITECTURES = ("resnet18",)
+IMAGES = 1000  # unseen images over which variances are taken, at most; evenly spaced
+TRAINED, CONTROL = "as trained", "without the penalty"
+MOST = 0.5  # of a branch's channels: a branch with no more is switched off
+
+
+def _control(it: Plan, progress: Progress) -> Plan:
+    """The plan of the control, whose networks are trained, or found trained."""
+    config, how = it.config, replace(it.recipe, l2=0.0)
+    place = {"stem": config.stem, "device": config.device, "precision": config.precision}
+    key = training_digest(it.data, config.architecture, how, config.seed, **place)
+    control = it._replace(recipe=how, networks=it.networks.with_name(f"networks-{key}"))
+    train_population(
+        it.data,
+        config.architecture,
+        how,
+        n_networks=config.networks,
+        seed=config.seed,
+        folder=control.networks,
+        progress=of_all(progress, config.networks, how.epochs, f"{CONTROL}, "),
+        **place,
+    )
+    return control
+
+
+def _some(n_images: int) -> torch.Tensor:
+    return torch.linspace(0, n_images - 1, min(n_images, IMAGES)).round().long()
+
+
+def _network(it: Plan, network: int, progress: Progress) -> xr.Dataset:
+    """All that is found out about one network: at every checkpoint, and at the last."""
+    module = build(it.config, it.data, network).eval()
+    module.to(resolve_device(it.config.device), memory_format=torch.channels_last)
+    mean, unseen = mean_image(it.data.train.images), it.data.test
+    course = []
+    for done, checkpoint in enumerate(it.checkpoints, start=1):
+        module.load_state_dict(load_checkpoint(it.networks, network, checkpoint))
+        course.append(observe(module, unseen.images[_some(len(unseen))], mean))
+        note = f"network {network + 1}, epoch {checkpoint:g}"
+        progress("blocks", network * len(it.checkpoints) + done, _steps(it), note)
+    whole, without = accuracies(module, unseen, mean)
+    on, added = (torch.stack(values).numpy() for values in zip(*course, strict=True))
+    return xr.Dataset(
+        {
+            "on": (("checkpoint", "block"), on),
+            "added": (("checkpoint", "block"), added),
+            "loss": ("block", whole - without.numpy()),
+            "accuracy": ((), whole),
+        },
+        {"block": np.arange(1, len(without) + 1), "checkpoint": list(it.checkpoints)},
+    )
+
+
+def _steps(it: Plan) -> int:
+    return it.config.networks * len(it.checkpoints)
+
+
+def _population(it: Plan, progress: Progress) -> xr.Dataset:
+    """Every network of a plan, with intervals over networks."""
+    networks = [_network(it, i, progress) for i in range(it.config.networks)]
+    found = xr.concat(networks, "network")
+    how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
+
+    def interval(values: np.ndarray) -> np.ndarray:
+        return np.array(bootstrap_mean(torch.tensor(values), **how))
+
+    for name in ("on", "added", "loss", "accuracy"):
+        found[f"{name}_interval"] = xr.apply_ufunc(
+            interval,
+            found[name],
+            input_core_dims=[["network"]],
+            output_core_dims=[["bound"]],
+            vectorize=True,
+        )
+    return found.assign_coords(bound=list(BOUNDS))
+
+
+def measure(it: Plan, progress: Progress) -> xr.Dataset:
+    """What the branch of each block does through training, and what the network is without it.
+
+    Parameters
+    ----------
+    it : Plan
+        Of a trained population of ResNet18s.
+    progress : callable
+
+    Returns
+    -------
+    xarray.Dataset
+        By ``population``, the plan's and, if its recipe has a penalty, the control: ``on`` and
+        ``added`` (checkpoint, block, network), see `branches.observe`; ``loss`` (block, network),
+        accuracy that goes with the branch, at the end; ``accuracy`` (network).  Each with its
+        ``_interval`` (bound) over networks.
+    """
+    plans = {TRAINED: it}
+    if it.recipe.l2:
+        plans[CONTROL] = _control(it, progress)
+    found = [_population(plan, progress) for plan in plans.values()]
+    return xr.concat(found, xr.DataArray(list(plans), dims="population", name="population"))
+
+
+def switched_off(found: xr.Dataset, population: str = TRAINED) -> list[int]:
+    """Blocks of whose inner channels no more than `MOST` are on at the end, from the input on."""
+    on = found.on_interval.sel(population=population, bound="estimate").isel(checkpoint=-1)
+    return [int(block) for block in on.block.values[on.values <= MOST]]
+
+
+def judge(found: xr.Dataset) -> Found:
+    """Whether most of the inner channels of every block are on at the end."""
+    last = found.on_interval.sel(population=TRAINED).isel(checkpoint=-1)
+    rows = {f"block {b}": last.sel(block=b).values for b in last.block.values}
+    return all_above(rows, MOST, "blocks")
+
+
+CLAIM = Claim(
+    "blocks",
+    "Every block of ResNet18 works at the end of training, so that its nine layers are nine",
+    "taken for granted in Figure 3; after Mehta et al. (2019)",
+    "in each block, the share of the channels between its two convolutions whose variance exceeds "
+    f"BatchNorm's ε: 95 % interval above {MOST}",
+    "blocks-on",
+    judge,
+)

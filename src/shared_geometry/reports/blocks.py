@@ -1,0 +1,183 @@
+"""The chapter on blocks: answers of the study in, curves, tables and sentences out.
+
+Answers are a mapping from the name of a population to what the study found of it.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import xarray as xr
+
+from shared_geometry.basics.markdown import interval_cell, table
+from shared_geometry.basics.wording import interval_text, number, span
+from shared_geometry.beyond.blocks.study import CONTROL, TRAINED, switched_off
+from shared_geometry.experiment.results import config_of
+from shared_geometry.reports.report import training_length
+
+Answers = Mapping[str, xr.Dataset]
+Curves = dict[str, dict[str, xr.DataArray]]
+
+
+def _each(answers: Answers) -> Iterator[tuple[str, str, xr.Dataset]]:
+    """Title, population and what was found, the plan's networks before their control."""
+    for title, found in answers.items():
+        for population in found.population.values:
+            name = title if population == TRAINED else f"{title}, {population}"
+            yield name, str(population), found
+
+
+def _over_epochs(answers: Answers, values: str) -> Curves:
+    return {
+        name: {
+            f"block {block}": found[f"{values}_interval"].sel(population=population, block=block)
+            for block in found.block.values
+        }
+        for name, population, found in _each(answers)
+    }
+
+
+def on_curves(answers: Answers) -> Curves:
+    """Part of every branch that is on, over epochs, for `figures.curves`."""
+    return _over_epochs(answers, "on")
+
+
+def added_curves(answers: Answers) -> Curves:
+    """What every branch adds, over epochs, for `figures.curves`."""
+    return _over_epochs(answers, "added")
+
+
+def loss_curves(answers: Answers) -> Curves:
+    """Points of accuracy lost without a branch, over blocks, for `figures.curves`."""
+    return {
+        title: {
+            str(population): 100 * found.loss_interval.sel(population=population)
+            for population in found.population.values
+        }
+        for title, found in answers.items()
+    }
+
+
+def _listed(blocks: list[int]) -> str:
+    if not blocks:
+        return "no block"
+    words = [str(block) for block in blocks]
+    head = ", ".join(words[:-1])
+    return f"block {words[0]}" if not head else f"blocks {head} and {words[-1]}"
+
+
+def on_title(answers: Answers) -> str:
+    """Which blocks are switched off at the end, in every population that was trained."""
+    off = {title: switched_off(found) for title, found in answers.items()}
+    if not any(off.values()):
+        return "No block is switched off"
+    said = [f"{_listed(blocks)} ({title})" for title, blocks in off.items() if blocks]
+    return f"Switched off at the end: {'; '.join(said)}"
+
+
+def _last_added(found: xr.Dataset, checkpoint: int) -> np.ndarray:
+    added = found.added_interval.sel(population=TRAINED, bound="estimate")
+    return 100 * added.isel(checkpoint=checkpoint).values
+
+
+def added_title(answers: Answers) -> str:
+    """What the first and the last block add before training."""
+    first, last = np.array([_last_added(found, 0)[[0, -1]] for found in answers.values()]).T
+    return (
+        f"Before training the first branch adds {span(first, 0)} % of its block’s variance, "
+        f"the last {span(last, 1)} %"
+    )
+
+
+def loss_title(answers: Answers) -> str:
+    """How many branches can go for less than a tenth of a point."""
+    counts = [
+        int((100 * found.loss_interval.sel(population=TRAINED, bound="estimate") < 0.1).sum())
+        for found in answers.values()
+    ]
+    return f"Of eight branches, {span(counts, 0)} can go for less than 0.1 points of accuracy"
+
+
+def on_alt(answers: Answers) -> str:
+    """Text alternative of the figure of what is on."""
+    said = [
+        f"{name}: {_listed(switched_off(found, population))}"
+        for name, population, found in _each(answers)
+    ]
+    return f"Lines over epochs, one a block. Switched off at the end: {'; '.join(said)}."
+
+
+def added_alt(answers: Answers) -> str:
+    """Text alternative of the figure of what is added."""
+    said = [
+        f"{title}: from {span(_last_added(found, 0), 1)} % before training to "
+        f"{span(_last_added(found, -1), 1)} % at the end"
+        for title, found in answers.items()
+    ]
+    return f"Lines over epochs, one a block. {'; '.join(said)}."
+
+
+def loss_alt(answers: Answers) -> str:
+    """Text alternative of the figure of accuracy lost."""
+    said = [
+        f"{name}: {span(100 * found.loss_interval.sel(population=population, bound='estimate'), 1)}"
+        for name, population, found in _each(answers)
+    ]
+    return f"Lines over blocks. Points of accuracy lost, {'; '.join(said)}."
+
+
+def _control_sentence(found: xr.Dataset) -> str:
+    if CONTROL not in found.population.values:
+        return "Its recipe puts no penalty on weights, so there is no control."
+    with_, without = (
+        interval_text(100 * found.accuracy_interval.sel(population=p).values, 1)
+        for p in (TRAINED, CONTROL)
+    )
+    off = switched_off(found, CONTROL)
+    return (
+        f"Without the penalty, from the same beginnings and by the same images, {_listed(off)} "
+        f"{'is' if len(off) < 2 else 'are'} switched off, and "
+        f"{without} % of the unseen images are named rightly in place of {with_} %."
+    )
+
+
+def sentences(answers: Answers) -> str:
+    """What was found, a paragraph a population."""
+    said = []
+    for title, found in answers.items():
+        off, n = switched_off(found), config_of(found).networks
+        last = found.on_interval.sel(population=TRAINED, bound="estimate").isel(checkpoint=-1)
+        part = span(100 * last.values, 0)
+        found_off = (
+            f"{_listed(off)} {'is' if len(off) == 1 else 'are'} switched off at the end"
+            if off
+            else "no block is switched off"
+        )
+        said.append(
+            f"**{title}** ({n} networks, recipe “{config_of(found).recipe}”, "
+            f"{training_length(found)}): {found_off}; of a branch’s channels {part} % are on. "
+            + _control_sentence(found)
+        )
+    return "\n\n".join(said)
+
+
+def blocks_table(answers: Answers) -> str:
+    """Every block of the networks that were trained: what is on, what it adds, what it is for."""
+    head = ["block", "on", "adds, before training", "adds, at the end", "points lost without it"]
+    parts = []
+    for title, found in answers.items():
+        trained = found.sel(population=TRAINED)
+        rows = []
+        for block in found.block.values:
+            at = trained.sel(block=block)
+            first, last = (100 * at.added_interval.isel(checkpoint=i) for i in (0, -1))
+            rows.append(
+                [
+                    str(block),
+                    interval_cell(at.on_interval.isel(checkpoint=-1).values, 2),
+                    f"{number(first.sel(bound='estimate'), 1)} %",
+                    f"{number(last.sel(bound='estimate'), 1)} %",
+                    interval_cell(100 * at.loss_interval.values, 1),
+                ]
+            )
+        parts.append(f"**{title}**\n\n{table(head, rows)}")
+    return "\n\n".join(parts)
