@@ -1,0 +1,271 @@
+"""Residual branches: whether they are on, what they add, and what a network is without them."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from shared_geometry import figures
+from shared_geometry.beyond import studies
+from shared_geometry.beyond.blocks import branches
+from shared_geometry.beyond.blocks import study as blocks
+from shared_geometry.claims import rules
+from shared_geometry.config import Config
+from shared_geometry.datasets import Images, mean_image, normalise
+from shared_geometry.errors import InputError
+from shared_geometry.experiment.plan import build, plan
+from shared_geometry.reports import blocks as tell
+
+RESNETS = Config.from_preset("smoke", architecture="resnet18", recipe="paper", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def it():
+    return plan(RESNETS)
+
+
+@pytest.fixture
+def network(it):
+    return build(RESNETS, it.data, 0).eval()
+
+
+@pytest.fixture(scope="module")
+def seen(it):
+    """Some unseen images, and the mean image."""
+    unseen = it.data.test
+    return Images(unseen.images[:120], unseen.labels[:120]), mean_image(it.data.train.images)
+
+
+def silence(block, channels=slice(None)):
+    with torch.no_grad():
+        block.conv1.weight[channels] = 0
+
+
+# What a branch does.
+
+
+def test_a_channel_is_on_while_its_variance_exceeds_epsilon(network, seen):
+    images, mean = seen
+    assert branches.observe(network, images.images, mean)[0].tolist() == [1.0] * 8
+    silence(network.blocks[2], slice(0, 32))  # of 128
+    silence(network.blocks[7])
+    on, _ = branches.observe(network, images.images, mean)
+    assert on[2] == 0.75
+    assert on[7] == 0
+
+
+@pytest.mark.parametrize(("above", "expected"), [(1.01, 1.0), (0.99, 0.0)])
+def test_the_switch_is_at_epsilon(network, seen, above, expected):
+    images, mean = seen
+    block, taken = network.blocks[0], []
+    handle = block.conv1.register_forward_hook(lambda *call: taken.append(call[2].detach()))
+    with torch.no_grad():
+        network(normalise(images.images, mean))
+        handle.remove()
+        variance = taken[0].double().var((0, 2, 3), correction=0)
+        scale = (above * block.norm2.eps / variance).sqrt()
+        block.conv1.weight *= scale.float()[:, None, None, None]
+    assert branches.observe(network, images.images, mean)[0][0] == expected
+
+
+def test_what_a_branch_adds_is_its_variance_of_that_of_branch_and_shortcut(network, seen):
+    images, mean = seen
+    _, added = branches.observe(network, images.images, mean)
+    with torch.no_grad():
+        x = network.stem_conv(normalise(images.images, mean))
+        x = network.stem_pool(torch.relu(network.stem_norm(x)))
+        for i, block in enumerate(network.blocks):
+            opened = x if block.norm1 is None else torch.relu(block.norm1(x))
+            branch = block.conv2(torch.relu(block.norm2(block.conv1(opened))))
+            powers = [z.double().var(0, correction=0).sum() for z in (branch, block.shortcut(x))]
+            np.testing.assert_allclose(added[i], powers[0] / sum(powers), rtol=1e-4)
+            x = block.shortcut(x) + branch
+
+
+def test_a_branch_that_is_silent_adds_nothing_and_is_not_missed(network, seen):
+    images, mean = seen
+    silence(network.blocks[6])
+    _, added = branches.observe(network, images.images, mean)
+    # where no padding is met, a constant comes out of the branch
+    assert added[6] < 1e-9
+    whole, without = branches.accuracies(network, images, mean)
+    assert without[6] == whole
+
+
+# A network without a branch.
+
+
+def test_without_a_branch_every_image_gets_its_mean(network, seen):
+    images, mean = seen
+    x = normalise(images.images, mean)
+    with torch.no_grad():
+        for i in (0, 3):
+            taken = []
+            conv = network.blocks[i].conv2
+            handle = conv.register_forward_hook(lambda *call, taken=taken: taken.append(call[2]))
+            network(x)
+            handle.remove()
+            constant = taken[0].double().mean(0).float()
+            np.testing.assert_allclose(
+                branches._means(network, images.images, mean)[i], constant, atol=1e-5
+            )
+            with branches.without_branch(network, i, constant):
+                ablated = network(x)
+            assert not torch.allclose(ablated, network(x))
+            last = taken[0].clone()
+            taken.clear()
+            with branches.without_branch(network, i, last[0]):
+                alone = network(x[:1])
+            torch.testing.assert_close(alone, network(x[:1]))  # one image is its own mean
+
+
+def test_accuracy_lost_is_that_of_the_network_without_the_branch(network, seen, monkeypatch):
+    images, mean = seen
+    monkeypatch.setattr(branches, "_BATCH", 50)  # 120 images: two batches and a part of one
+    with torch.no_grad():
+        predicted = network(normalise(images.images, mean)).argmax(1)
+    labelled = Images(images.images, predicted)  # an untrained network is right about itself
+    whole, without = branches.accuracies(network, labelled, mean)
+    assert whole == 1
+    constant = branches._means(network, images.images, mean)[0]
+    with branches.without_branch(network, 0, constant), torch.no_grad():
+        same = network(normalise(images.images, mean)).argmax(1) == predicted
+    assert without[0] == same.double().mean()
+    assert without.min() < 1
+    assert not any(block.conv2._forward_hooks for block in network.blocks)
+
+
+def test_a_branch_is_back_after_an_error(network):
+    with pytest.raises(RuntimeError), branches.without_branch(network, 0, torch.zeros(1)):
+        raise RuntimeError
+    assert not network.blocks[0].conv2._forward_hooks
+
+
+# The study.
+
+
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory):
+    told = []
+    found = studies.study(
+        "blocks",
+        RESNETS,
+        output=tmp_path_factory.mktemp("runs"),
+        progress=lambda *report: told.append(report),
+    )
+    return found, told
+
+
+def test_the_control_begins_where_the_networks_begin_and_ends_elsewhere(answer):
+    found, told = answer
+    assert found.population.values.tolist() == [blocks.TRAINED, blocks.CONTROL]
+    first, last = found.added.isel(checkpoint=0), found.added.isel(checkpoint=-1)
+    np.testing.assert_array_equal(first[0], first[1])
+    assert np.abs(last[0] - last[1]).max() > 0
+    assert any(note.startswith(blocks.CONTROL) for _, _, _, note in told)
+
+
+def test_an_answer_has_every_block_checkpoint_and_interval(answer):
+    found, _ = answer
+    assert found.block.values.tolist() == list(range(1, 9))
+    assert found.checkpoint.values.tolist() == [0, 0.5, 1]
+    for name in ("on", "added", "loss", "accuracy"):
+        interval = found[f"{name}_interval"]
+        np.testing.assert_allclose(
+            interval.sel(bound="estimate"), found[name].mean("network"), atol=1e-12
+        )
+        assert (interval.sel(bound="low") <= interval.sel(bound="high")).all()
+    assert found.on.min() >= 0
+    assert found.on.max() <= 1
+
+
+def test_a_recipe_without_a_penalty_has_no_control(tmp_path):
+    config = Config.from_preset("smoke", architecture="resnet18", device="cpu", checkpoints=(1.0,))
+    found = studies.study("blocks", config, output=tmp_path)
+    assert found.population.values.tolist() == [blocks.TRAINED]
+    assert "no control" in tell.sentences({"digits": found})
+
+
+def test_networks_without_blocks_are_refused_before_any_work(tmp_path):
+    with pytest.raises(InputError, match=r"architecture='convnet' is not allowed for .*resnet18"):
+        studies.study("blocks", Config.from_preset("smoke"), output=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Verdicts and words.
+
+
+def made_up(on, control=None, penalty=True):
+    """An answer in which so much of each of eight branches is on at the end."""
+    rows = [on, control or [1.0] * 8] if penalty else [on]
+    last = np.array(rows)[:, None, :, None] * np.ones(3)
+    course = np.concatenate([np.ones_like(last), last], 1)
+    lost = np.where(last[:, 0] > 0.5, 0.02, 0.0)
+    config = Config.from_preset("smoke", architecture="resnet18", recipe="paper")
+    dims = ("population", "checkpoint", "block", "bound")
+    return xr.Dataset(
+        {
+            "on_interval": (dims, course),
+            "added_interval": (dims, course / 4),
+            "loss_interval": (("population", "block", "bound"), lost),
+            "accuracy_interval": (
+                ("population", "bound"),
+                np.array([[0.8, 0.79, 0.81], [0.75, 0.74, 0.76]])[: len(rows)],
+            ),
+        },
+        {
+            "population": [blocks.TRAINED, blocks.CONTROL][: len(rows)],
+            "checkpoint": [0.0, 8.0],
+            "block": np.arange(1, 9),
+            "bound": ["estimate", "low", "high"],
+        },
+        {"config": config.to_json(), "recipe": '{"epochs": 8}'},
+    )
+
+
+@pytest.mark.parametrize(
+    ("on", "outcome"),
+    [
+        ([1.0] * 8, rules.HOLDS),
+        ([1.0] * 5 + [0.0] * 3, rules.IN_PART),
+        ([0.4] * 8, rules.FAILS),
+    ],
+)
+def test_the_rule_asks_of_every_block_whether_it_is_on(on, outcome):
+    found = blocks.judge(made_up(on))
+    assert found.outcome == outcome
+    assert f"{sum(part > 0.5 for part in on)} of 8 blocks" in found.value
+
+
+def test_words_follow_the_numbers():
+    off = {"ResNet18, CIFAR-10": made_up([1.0] * 5 + [0.1, 0.0, 0.0])}
+    assert tell.on_title(off) == "Switched off at the end: blocks 6, 7 and 8 (ResNet18, CIFAR-10)"
+    said = tell.sentences(off)
+    assert "blocks 6, 7 and 8 are switched off at the end" in said
+    assert "0 to 100 % are on" in said
+    assert "no block is switched off, and 75.0 [74.0, 76.0] %" in said
+    assert "in place of 80.0 [79.0, 81.0] %" in said
+    assert (
+        tell.loss_title(off) == "Of eight branches, 3 can go for less than 0.1 points of accuracy"
+    )
+    assert "25 %" in tell.added_title(off)
+    one = {"a": made_up([1.0] * 7 + [0.0], control=[1.0] * 7 + [0.0])}
+    assert tell.on_title(one) == "Switched off at the end: block 8 (a)"
+    assert "block 8 is switched off at the end" in tell.sentences(one)
+    assert "by the same images, block 8 is switched off" in tell.sentences(one)
+    none = {"a": made_up([1.0] * 8)}
+    assert tell.on_title(none) == "No block is switched off"
+    assert "no block is switched off; of a branch’s channels 100 % are on" in tell.sentences(none)
+
+
+def test_tables_have_a_row_a_block_and_figures_a_line_a_block():
+    answers = {"a": made_up([1.0] * 8), "b": made_up([1.0] * 8, penalty=False)}
+    assert tell.blocks_table(answers).count("\n| ") == 2 * (1 + 1 + 8)
+    curves = tell.on_curves(answers)
+    assert list(curves) == ["a", f"a, {blocks.CONTROL}", "b"]
+    drawn = figures.curves(curves, "title", x="epoch", y="on", ordered=True)
+    assert len(drawn.data) == 3 * 8
+    assert [curve.name for curve in drawn.data[:8]] == [f"block {i}" for i in range(1, 9)]
+    assert list(tell.loss_curves(answers)["a"]) == [blocks.TRAINED, blocks.CONTROL]
+    for words in (tell.on_alt, tell.added_alt, tell.loss_alt):
+        assert "a" in words(answers)
