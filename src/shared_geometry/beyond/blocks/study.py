@@ -146,4 +146,5 @@ CLAIM = Claim(
     f"BatchNorm's ε: 95 % interval above {MOST}",
     "blocks-on",
     judge,
+    trained=True,
 )
