@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from conftest import ROOT
 
 from shared_geometry import figures
 from shared_geometry.beyond import studies
@@ -253,9 +254,17 @@ def test_words_follow_the_numbers():
     assert tell.on_title(one) == "Switched off at the end: block 8 (a)"
     assert "block 8 is switched off at the end" in tell.sentences(one)
     assert "by the same images, block 8 is switched off" in tell.sentences(one)
+    assert "worth" not in tell.sentences(one)
     none = {"a": made_up([1.0] * 8)}
     assert tell.on_title(none) == "No block is switched off"
     assert "no block is switched off; of a branch’s channels 100 % are on" in tell.sentences(none)
+
+
+def test_the_chapters_speak_of_blocks_that_the_published_answers_find_switched_off():
+    answers = studies.published("blocks", ROOT / "results" / "beyond")
+    assert any(blocks.switched_off(found) for found in answers.values())
+    last = [found.block.values[-1] in blocks.switched_off(found) for found in answers.values()]
+    assert any(last)  # "can switch the last ones off", says the discussion
 
 
 def test_tables_have_a_row_a_block_and_figures_a_line_a_block():

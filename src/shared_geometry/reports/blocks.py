@@ -132,12 +132,19 @@ def _control_sentence(found: xr.Dataset) -> str:
         interval_text(100 * found.accuracy_interval.sel(population=p).values, 1)
         for p in (TRAINED, CONTROL)
     )
-    off = switched_off(found, CONTROL)
-    return (
+    off, off_before = switched_off(found, CONTROL), switched_off(found)
+    said = (
         f"Without the penalty, from the same beginnings and by the same images, {_listed(off)} "
         f"{'is' if len(off) < 2 else 'are'} switched off, and "
         f"{without} % of the unseen images are named rightly in place of {with_} %."
     )
+    if kept := [block for block in off_before if block not in off]:
+        worth = 100 * found.loss_interval.sel(population=CONTROL, bound="estimate", block=kept)
+        said += (
+            f" Yet the branch{'es' if len(kept) > 1 else ''} that it keeps so, of {_listed(kept)}, "
+            f"{'are' if len(kept) > 1 else 'is'} worth {span(worth, 1)} points of accuracy there."
+        )
+    return said
 
 
 def sentences(answers: Answers) -> str:
