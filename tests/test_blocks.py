@@ -1,5 +1,8 @@
 """Residual branches: whether they are on, what they add, and what a network is without them."""
 
+from copy import deepcopy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,12 +13,18 @@ from shared_geometry import figures
 from shared_geometry.beyond import studies
 from shared_geometry.beyond.blocks import branches
 from shared_geometry.beyond.blocks import study as blocks
+from shared_geometry.beyond.blocks.penalty import (
+    gradient_sizes,
+    half_life,
+    simulated_half_life,
+)
 from shared_geometry.claims import rules
 from shared_geometry.config import Config
 from shared_geometry.datasets import Images, mean_image, normalise
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.plan import build, plan
 from shared_geometry.reports import blocks as tell
+from shared_geometry.training import recipe
 
 RESNETS = Config.from_preset("smoke", architecture="resnet18", recipe="paper", device="cpu")
 
@@ -142,6 +151,42 @@ def test_a_branch_is_back_after_an_error(network):
     assert not network.blocks[0].conv2._forward_hooks
 
 
+# How fast a penalty shrinks weights.
+
+
+def test_gradient_sizes_are_those_of_the_loss_with_its_penalty(network, seen, it):
+    images, mean = seen
+    how = replace(it.recipe, batch_size=60, l2=0.01)
+    order = torch.arange(len(images)).flip(0)
+    found = gradient_sizes(deepcopy(network), images, mean, how, order)
+    network.train()
+    squares = []
+    for batch in (order[:60], order[60:]):
+        network.zero_grad()
+        logits = network(normalise(images.images[batch], mean))
+        kernels = [network.blocks[5].conv1.weight, network.blocks[5].conv2.weight]
+        loss = torch.nn.functional.cross_entropy(logits, images.labels[batch])
+        loss = loss + how.l2 * sum(w.square().sum() for w in kernels)
+        gradients = torch.autograd.grad(loss, kernels)
+        squares.append(torch.cat([g.flatten() for g in gradients]).square().mean())
+    np.testing.assert_allclose(found[5], torch.stack(squares).mean().sqrt(), rtol=1e-4)
+
+
+def test_measuring_gradients_leaves_none_behind(network, seen, it):
+    images, mean = seen
+    gradient_sizes(network, images, mean, it.recipe, torch.arange(len(images)))
+    assert all(weight.grad is None for weight in network.parameters())
+    assert not network.training
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-4])
+@pytest.mark.parametrize("factor", [1, 3])
+def test_adam_shrinks_weights_by_the_formula(size, factor):
+    how = replace(recipe("paper", "resnet18"), l2=factor * 1e-4)
+    found = simulated_half_life(size, how, torch.Generator().manual_seed(0))
+    assert found == pytest.approx(half_life(size, how), rel=0.04)
+
+
 # The study.
 
 
@@ -170,7 +215,8 @@ def test_an_answer_has_every_block_checkpoint_and_interval(answer):
     found, _ = answer
     assert found.block.values.tolist() == list(range(1, 9))
     assert found.checkpoint.values.tolist() == [0, 0.5, 1]
-    for name in ("on", "added", "loss", "accuracy"):
+    assert found.steps == 10
+    for name in ("on", "added", "gradient", "loss", "accuracy"):
         interval = found[f"{name}_interval"]
         np.testing.assert_allclose(
             interval.sel(bound="estimate"), found[name].mean("network"), atol=1e-12
@@ -203,11 +249,14 @@ def made_up(on, control=None, penalty=True):
     course = np.concatenate([np.ones_like(last), last], 1)
     lost = np.where(last[:, 0] > 0.5, 0.02, 0.0)
     config = Config.from_preset("smoke", architecture="resnet18", recipe="paper")
+    how = recipe("paper" if penalty else "fast", "resnet18", epochs=8)
     dims = ("population", "checkpoint", "block", "bound")
     return xr.Dataset(
         {
             "on_interval": (dims, course),
             "added_interval": (dims, course / 4),
+            "gradient_interval": (dims, course * 0 + 1e-3 / np.arange(1, 9)[:, None]),
+            "steps": 1000.0,
             "loss_interval": (("population", "block", "bound"), lost),
             "accuracy_interval": (
                 ("population", "bound"),
@@ -220,7 +269,7 @@ def made_up(on, control=None, penalty=True):
             "block": np.arange(1, 9),
             "bound": ["estimate", "low", "high"],
         },
-        {"config": config.to_json(), "recipe": '{"epochs": 8}'},
+        {"config": config.to_json(), "recipe": how.to_json()},
     )
 
 
@@ -255,6 +304,12 @@ def test_words_follow_the_numbers():
     assert "block 8 is switched off at the end" in tell.sentences(one)
     assert "by the same images, block 8 is switched off" in tell.sentences(one)
     assert "worth" not in tell.sentences(one)
+    assert tell.gradient_title(off).endswith("by a factor of 8")
+    half = half_life(1e-3, recipe("paper", "resnet18")) / 1000
+    assert f"block 1 in {half:.1f} epochs and those of block 8 in {half / 8:.2f}." in (
+        tell.penalty_sentence(off)
+    )
+    assert "CIFAR" not in tell.penalty_sentence({"CIFAR-10": made_up([1.0] * 8, penalty=False)})
     none = {"a": made_up([1.0] * 8)}
     assert tell.on_title(none) == "No block is switched off"
     assert "no block is switched off; of a branch’s channels 100 % are on" in tell.sentences(none)
@@ -272,9 +327,13 @@ def test_tables_have_a_row_a_block_and_figures_a_line_a_block():
     assert tell.blocks_table(answers).count("\n| ") == 2 * (1 + 1 + 8)
     curves = tell.on_curves(answers)
     assert list(curves) == ["a", f"a, {blocks.CONTROL}", "b"]
+    sizes = tell.gradient_curves(answers)
+    logarithmic = figures.curves(sizes, "title", x="epoch", y="size", ordered=True, log=True)
+    assert logarithmic.layout.yaxis.type == "log"
     drawn = figures.curves(curves, "title", x="epoch", y="on", ordered=True)
+    assert drawn.layout.yaxis.type == "linear"
     assert len(drawn.data) == 3 * 8
     assert [curve.name for curve in drawn.data[:8]] == [f"block {i}" for i in range(1, 9)]
     assert list(tell.loss_curves(answers)["a"]) == [blocks.TRAINED, blocks.CONTROL]
-    for words in (tell.on_alt, tell.added_alt, tell.loss_alt):
+    for words in (tell.on_alt, tell.added_alt, tell.gradient_alt, tell.loss_alt):
         assert "a" in words(answers)

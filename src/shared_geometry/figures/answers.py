@@ -47,6 +47,7 @@ def curves(
     dotted: Sequence[str] = (),
     height: int = 420,
     y_range: Sequence[float] | None = None,
+    log: bool = False,
 ) -> go.Figure:
     """Curves with intervals over layers, checkpoints or sizes, those of one population at a time.
 
@@ -65,6 +66,8 @@ def curves(
         Names of curves that are dotted: controls, and what is to be compared with.
     height : int
     y_range : sequence of float, optional
+    log : bool
+        The vertical axis is logarithmic.
 
     Returns
     -------
@@ -87,7 +90,9 @@ def curves(
             figure.add_trace(curve.update(visible=place == 0))
             owners.append(population)
     figure.update_xaxes(type="category", title=x)
-    figure.update_yaxes(title=y, range=y_range)
+    figure.update_yaxes(title=y, range=y_range, type="log" if log else "linear")
+    if log:
+        figure.update_yaxes(exponentformat="power").update_traces(hovertemplate="%{x}: %{y:.2g}")
     if len(answers) > 1:
         figure.update_layout(updatemenus=[menu(answers, owners)])
     return style.finish(figure, title, height=height)

@@ -3,16 +3,20 @@
 Answers are a mapping from the name of a population to what the study found of it.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import torch
 import xarray as xr
 
 from shared_geometry.basics.markdown import interval_cell, table
-from shared_geometry.basics.wording import interval_text, number, span
+from shared_geometry.basics.wording import interval_text, moment, number, power_of_ten, span
+from shared_geometry.beyond.blocks.penalty import half_life, simulated_half_life
 from shared_geometry.beyond.blocks.study import CONTROL, TRAINED, switched_off
 from shared_geometry.experiment.results import config_of
 from shared_geometry.reports.report import training_length
+from shared_geometry.training import Recipe, recipe
 
 Answers = Mapping[str, xr.Dataset]
 Curves = dict[str, dict[str, xr.DataArray]]
@@ -46,6 +50,11 @@ def added_curves(answers: Answers) -> Curves:
     return _over_epochs(answers, "added")
 
 
+def gradient_curves(answers: Answers) -> Curves:
+    """Size of the gradients of every branch's kernels, over epochs, for `figures.curves`."""
+    return _over_epochs(answers, "gradient")
+
+
 def loss_curves(answers: Answers) -> Curves:
     """Points of accuracy lost without a branch, over blocks, for `figures.curves`."""
     return {
@@ -55,6 +64,22 @@ def loss_curves(answers: Answers) -> Curves:
         }
         for title, found in answers.items()
     }
+
+
+def _recipe(found: xr.Dataset) -> Recipe:
+    return Recipe(**json.loads(found.attrs["recipe"]))
+
+
+def _after_an_epoch(found: xr.Dataset) -> xr.Dataset:
+    """The networks as trained, at the first checkpoint with an epoch behind it, or the last."""
+    late = np.flatnonzero(found.checkpoint.values >= 1)
+    return found.sel(population=TRAINED).isel(checkpoint=late[0] if len(late) else -1)
+
+
+def _epochs_to_halve(found: xr.Dataset) -> np.ndarray:
+    """Epochs in which the penalty would halve weights of each block: (n_blocks,)."""
+    sizes = _after_an_epoch(found).gradient_interval.sel(bound="estimate").values
+    return np.array([half_life(size, _recipe(found)) for size in sizes]) / float(found.steps)
 
 
 def _listed(blocks: list[int]) -> str:
@@ -88,6 +113,46 @@ def added_title(answers: Answers) -> str:
     )
 
 
+def gradient_title(answers: Answers) -> str:
+    """How much smaller the gradients of the last branch are, and what the penalty makes of it."""
+    ratios = []
+    for found in answers.values():
+        sizes = _after_an_epoch(found).gradient_interval.sel(bound="estimate").values
+        ratios.append(sizes[0] / sizes[-1])
+    return (
+        "After an epoch, gradients in the last branch are smaller than in the first by a factor of "
+        f"{span(ratios, 0)}"
+    )
+
+
+def penalty_sentence(answers: Answers, seed: int = 0) -> str:
+    """The formula of half-lives against torch's Adam, and what it says of trained networks."""
+    how, generator = recipe("paper", "resnet18"), torch.Generator().manual_seed(seed)
+    trials = [
+        f"{simulated_half_life(size, how, generator):,} at {power_of_ten(size)} "
+        f"({half_life(size, how):,.0f} by the formula)"
+        for size in (1e-3, 1e-4)
+    ]
+    said = (
+        "Ten thousand weights that torch's Adam trains by the recipe of the paper, with nothing "
+        f"but noise for gradients, halve in so many steps: {' and '.join(trials)}."
+    )
+    for title, found in answers.items():
+        if not _recipe(found).l2:
+            continue
+        epochs = _epochs_to_halve(found)
+        said += (
+            f" In the networks of {title}, by their gradients {moment(_epoch_of(found))}, the "
+            f"penalty alone would halve the weights of block 1 in {number(epochs[0], 1)} epochs "
+            f"and those of block {len(epochs)} in {number(epochs[-1], 2)}."
+        )
+    return said
+
+
+def _epoch_of(found: xr.Dataset) -> float:
+    return float(_after_an_epoch(found).checkpoint)
+
+
 def loss_title(answers: Answers) -> str:
     """How many branches can go for less than a tenth of a point."""
     counts = [
@@ -114,6 +179,17 @@ def added_alt(answers: Answers) -> str:
         for title, found in answers.items()
     ]
     return f"Lines over epochs, one a block. {'; '.join(said)}."
+
+
+def gradient_alt(answers: Answers) -> str:
+    """Text alternative of the figure of gradients."""
+    said = []
+    for title, found in answers.items():
+        there = _after_an_epoch(found)
+        sizes = there.gradient_interval.sel(bound="estimate").values
+        parts = " to ".join(power_of_ten(size) for size in (sizes.min(), sizes.max()))
+        said.append(f"{title}: {parts} {moment(float(there.checkpoint))}")
+    return f"Lines over epochs, one a block, on a logarithmic axis. {'; '.join(said)}."
 
 
 def loss_alt(answers: Answers) -> str:

@@ -6,6 +6,7 @@ whose gradient is small shrink fast.  The same networks, from the same beginning
 images in the same order but without the penalty, are the control.
 """
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,9 @@ import torch
 import xarray as xr
 
 from shared_geometry.basics.devices import resolve_device
+from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.beyond.blocks.branches import accuracies, observe
+from shared_geometry.beyond.blocks.penalty import gradient_sizes
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.rules import Found, all_above
 from shared_geometry.datasets import mean_image
@@ -57,19 +60,24 @@ def _network(it: Plan, network: int, progress: Progress) -> xr.Dataset:
     """All that is found out about one network: at every checkpoint, and at the last."""
     module = build(it.config, it.data, network).eval()
     module.to(resolve_device(it.config.device), memory_format=torch.channels_last)
-    mean, unseen = mean_image(it.data.train.images), it.data.test
+    mean, train, unseen = mean_image(it.data.train.images), it.data.train, it.data.test
+    generator = torch_generator(it.config.seed, "gradients", network)
+    order = torch.randperm(len(train), generator=generator)
     course = []
     for done, checkpoint in enumerate(it.checkpoints, start=1):
         module.load_state_dict(load_checkpoint(it.networks, network, checkpoint))
-        course.append(observe(module, unseen.images[_some(len(unseen))], mean))
+        seen = observe(module, unseen.images[_some(len(unseen))], mean)
+        sizes = gradient_sizes(deepcopy(module), train, mean, it.recipe, order)
+        course.append((*seen, sizes))
         note = f"network {network + 1}, epoch {checkpoint:g}"
         progress("blocks", network * len(it.checkpoints) + done, _steps(it), note)
     whole, without = accuracies(module, unseen, mean)
-    on, added = (torch.stack(values).numpy() for values in zip(*course, strict=True))
+    on, added, sizes = (torch.stack(values).numpy() for values in zip(*course, strict=True))
     return xr.Dataset(
         {
             "on": (("checkpoint", "block"), on),
             "added": (("checkpoint", "block"), added),
+            "gradient": (("checkpoint", "block"), sizes),
             "loss": ("block", whole - without.numpy()),
             "accuracy": ((), whole),
         },
@@ -90,7 +98,7 @@ def _population(it: Plan, progress: Progress) -> xr.Dataset:
     def interval(values: np.ndarray) -> np.ndarray:
         return np.array(bootstrap_mean(torch.tensor(values), **how))
 
-    for name in ("on", "added", "loss", "accuracy"):
+    for name in ("on", "added", "gradient", "loss", "accuracy"):
         found[f"{name}_interval"] = xr.apply_ufunc(
             interval,
             found[name],
@@ -114,15 +122,18 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
     -------
     xarray.Dataset
         By ``population``, the plan's and, if its recipe has a penalty, the control: ``on`` and
-        ``added`` (checkpoint, block, network), see `branches.observe`; ``loss`` (block, network),
-        accuracy that goes with the branch, at the end; ``accuracy`` (network).  Each with its
-        ``_interval`` (bound) over networks.
+        ``added`` (checkpoint, block, network), see `branches.observe`, and ``gradient``, see
+        `penalty.gradient_sizes`; ``loss`` (block, network), accuracy that goes with the branch, at
+        the end; ``accuracy`` (network).  Each with its ``_interval`` (bound) over networks.  And
+        ``steps`` of an epoch.
     """
     plans = {TRAINED: it}
     if it.recipe.l2:
         plans[CONTROL] = _control(it, progress)
-    found = [_population(plan, progress) for plan in plans.values()]
-    return xr.concat(found, xr.DataArray(list(plans), dims="population", name="population"))
+    each = [_population(plan, progress) for plan in plans.values()]
+    found = xr.concat(each, xr.DataArray(list(plans), dims="population", name="population"))
+    found["steps"] = float(it.recipe.steps_per_epoch(len(it.data.train)))
+    return found
 
 
 def switched_off(found: xr.Dataset, population: str = TRAINED) -> list[int]:
