@@ -31,6 +31,8 @@ paper: env  ## the paper's forty networks at its own length, onto their pages: f
 	for data in cifar10 cifar100; do for kind in convnet resnet18; do \
 	    shared-geometry run --dataset $$data --architecture $$kind --preset paper \
 	        --save _build/$$data-$$kind.nc && \
+	    { [ $$kind = convnet ] || shared-geometry study blocks --dataset $$data \
+	        --architecture $$kind --preset paper --save results/beyond/blocks-$$data-$$kind.nc; } && \
 	    shared-geometry page _build/$$data-$$kind.nc || exit; done; done
 
 serve: book  ## look at the book in a browser
