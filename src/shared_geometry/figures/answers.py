@@ -92,7 +92,8 @@ def curves(
     figure.update_xaxes(type="category", title=x)
     figure.update_yaxes(title=y, range=y_range, type="log" if log else "linear")
     if log:
-        figure.update_yaxes(exponentformat="power").update_traces(hovertemplate="%{x}: %{y:.2g}")
+        figure.update_yaxes(exponentformat="power", dtick=1)
+        figure.update_traces(hovertemplate="%{x}: %{y:.2g}")
     if len(answers) > 1:
         figure.update_layout(updatemenus=[menu(answers, owners)])
     return style.finish(figure, title, height=height)
