@@ -327,6 +327,19 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e16), ("float64", 1e150)])
+@pytest.mark.parametrize("offset", [0, 10])
+def test_activity_whose_squares_overflow_is_refused_and_smaller_is_fitted(dtype, size, offset):
+    x = np.random.default_rng(0).normal(size=(3, 6, 40)) + offset
+    model = SRM().fit((size * x).astype(dtype))
+    assert np.isfinite(model.objective_).all()
+    expected = SRM().fit(x)
+    np.testing.assert_allclose(np.array(model.objective_) / size**2, expected.objective_, rtol=1e-4)
+    for larger in (1e4, 1e8, 1e20):
+        with pytest.raises(InputError, match=f"too large.*{dtype} holds; divide all"):
+            SRM().fit((size * larger * x).astype(dtype))
+
+
 @pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD.keys())
 def test_bad_input_is_refused_in_one_clear_sentence(data, call, message):
     with pytest.raises(InputError) as caught:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 
 from shared_geometry.basics.randomness import torch_generator
+from shared_geometry.errors import InputError
 from shared_geometry.srm.products import Grams, Products, Samples, cross_products, power
 from shared_geometry.srm.solver import solve
 
@@ -52,6 +53,23 @@ def _variance(x: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
         return squares - offset
     rows = (x[..., i : i + 64, :] - mean[..., i : i + 64, None] for i in range(0, x.shape[-2], 64))
     return torch.stack([power(part) for part in rows]).sum(0)
+
+
+def _check_size(
+    x: list[torch.Tensor], mean: list[torch.Tensor], variance: list[torch.Tensor]
+) -> None:
+    """Refuse activity whose products would overflow."""
+    squares = [
+        v + a.shape[-1] * mu.double().square().sum(-1)
+        for a, mu, v in zip(x, mean, variance, strict=True)
+    ]
+    most = len(x) ** 2 * torch.stack(squares).max().item()  # bounds the squares of their sum
+    limit = min(torch.finfo(a.dtype).max for a in x)
+    if not most < limit:
+        raise InputError(
+            f"activity is too large: its squares add up to more than {limit:.1e}, the most that "
+            f"{str(x[0].dtype).removeprefix('torch.')} holds; divide all networks by one number"
+        )
 
 
 def _thin(
@@ -154,9 +172,15 @@ def fit(
     Returns
     -------
     Fit
+
+    Raises
+    ------
+    InputError
+        If the squares of the activity overflow.
     """
     n = len(x)
     variance = [_variance(a, mu) for a, mu in zip(x, mean, strict=True)]
+    _check_size(x, mean, variance)
     thin, thin_mean, bases = _thin(x, mean)
     if w is not None:
         w = [b if q is None else q.mT @ b for b, q in zip(w, bases, strict=True)]
