@@ -87,7 +87,7 @@ def started(*words, cwd):
 
 
 def wait_for(folder, pattern, process):
-    for _ in range(600):
+    for _ in range(1200):
         if any(folder.glob(pattern)):
             return
         assert process.poll() is None, process.stderr.read()

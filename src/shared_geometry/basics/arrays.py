@@ -25,3 +25,10 @@ def like(tensor: torch.Tensor, example: Array) -> Array:
     if isinstance(example, torch.Tensor):
         return tensor.to(example.device)
     return tensor.detach().cpu().numpy()
+
+
+def spread(n: int, keep: int) -> list[int]:
+    """At most ``keep`` of ``range(n)``, evenly spaced, both ends among them."""
+    if n <= keep:
+        return list(range(n))
+    return sorted({round(i) for i in np.linspace(0, n - 1, keep)})

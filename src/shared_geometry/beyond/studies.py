@@ -53,7 +53,13 @@ def claim_of(name: str) -> Claim:
 
 
 def architectures(name: str) -> tuple[str, ...]:
-    """Architectures that the study ``name`` can be asked of."""
+    """Architectures that the study ``name`` can be asked of.
+
+    Raises
+    ------
+    InputError
+        If there is no such study.
+    """
     return getattr(_module(name), "ARCHITECTURES", ARCHITECTURES)
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress, product
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.wording import layer_name, moment, number
 from shared_geometry.claims.rules import HIGH
 from shared_geometry.figures import style
@@ -21,13 +21,6 @@ HEADINGS = {  # of the three RSMs of Figure 1B, by `analysis.KINDS`
     "between, native": "between, raw",
     "between, shared": "between, aligned",
 }
-
-
-def spread(n: int, keep: int) -> list[int]:
-    """At most ``keep`` of ``range(n)``, evenly spaced, both ends among them."""
-    if n <= keep:
-        return list(range(n))
-    return sorted({round(i) for i in np.linspace(0, n - 1, keep)})
 
 
 def carried(

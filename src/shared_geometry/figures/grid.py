@@ -7,9 +7,10 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.wording import layer_name, moment, number
 from shared_geometry.figures import style
-from shared_geometry.figures.explorer import HEADINGS, some_classes, spread
+from shared_geometry.figures.explorer import HEADINGS, some_classes
 from shared_geometry.figures.rsm import CELL, colour_axis, correlations
 
 _MOST_CLASSES, _MOST_COLUMNS = 20, 6  # of more classes and checkpoints, as many are shown

@@ -5,10 +5,11 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
+from shared_geometry.basics.arrays import spread
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import SPACES
 from shared_geometry.figures import style
-from shared_geometry.figures.explorer import MOST_CLASSES, spread
+from shared_geometry.figures.explorer import MOST_CLASSES
 
 _MARKERS = ("circle", "diamond", "square", "cross")
 

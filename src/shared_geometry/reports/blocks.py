@@ -12,7 +12,7 @@ import xarray as xr
 
 from shared_geometry.basics.markdown import interval_cell, table
 from shared_geometry.basics.wording import interval_text, moment, number, power_of_ten, span
-from shared_geometry.beyond.blocks.penalty import half_life, simulated_half_life
+from shared_geometry.beyond.blocks.penalty import N_WEIGHTS, half_life, simulated_half_life
 from shared_geometry.beyond.blocks.study import CONTROL, TRAINED, switched_off
 from shared_geometry.experiment.results import config_of
 from shared_geometry.reports.report import training_length
@@ -76,10 +76,15 @@ def _after_an_epoch(found: xr.Dataset) -> xr.Dataset:
     return found.sel(population=TRAINED).isel(checkpoint=late[0] if len(late) else -1)
 
 
+def _gradients(found: xr.Dataset) -> np.ndarray:
+    """Size of the gradients in each branch after an epoch: (n_blocks,)."""
+    return _after_an_epoch(found).gradient_interval.sel(bound="estimate").values
+
+
 def _epochs_to_halve(found: xr.Dataset) -> np.ndarray:
     """Epochs in which the penalty would halve weights of each block: (n_blocks,)."""
-    sizes = _after_an_epoch(found).gradient_interval.sel(bound="estimate").values
-    return np.array([half_life(size, _recipe(found)) for size in sizes]) / float(found.steps)
+    steps = [half_life(size, _recipe(found)) for size in _gradients(found)]
+    return np.array(steps) / float(found.steps)
 
 
 def _listed(blocks: list[int]) -> str:
@@ -114,11 +119,8 @@ def added_title(answers: Answers) -> str:
 
 
 def gradient_title(answers: Answers) -> str:
-    """How much smaller the gradients of the last branch are, and what the penalty makes of it."""
-    ratios = []
-    for found in answers.values():
-        sizes = _after_an_epoch(found).gradient_interval.sel(bound="estimate").values
-        ratios.append(sizes[0] / sizes[-1])
+    """How much smaller the gradients of the last branch are than those of the first."""
+    ratios = [sizes[0] / sizes[-1] for sizes in map(_gradients, answers.values())]
     return (
         "After an epoch, gradients in the last branch are smaller than in the first by a factor of "
         f"{span(ratios, 0)}"
@@ -134,7 +136,7 @@ def penalty_sentence(answers: Answers, seed: int = 0) -> str:
         for size in (1e-3, 1e-4)
     ]
     said = (
-        "Ten thousand weights that torch's Adam trains by the recipe of the paper, with nothing "
+        f"{N_WEIGHTS:,} weights that torch's Adam trains by the recipe of the paper, with nothing "
         f"but noise for gradients, halve in so many steps: {' and '.join(trials)}."
     )
     for title, found in answers.items():
@@ -159,7 +161,8 @@ def loss_title(answers: Answers) -> str:
         int((100 * found.loss_interval.sel(population=TRAINED, bound="estimate") < 0.1).sum())
         for found in answers.values()
     ]
-    return f"Of eight branches, {span(counts, 0)} can go for less than 0.1 points of accuracy"
+    n_blocks = next(iter(answers.values())).sizes["block"]
+    return f"Of {n_blocks} branches, {span(counts, 0)} can go for less than 0.1 points of accuracy"
 
 
 def on_alt(answers: Answers) -> str:
@@ -185,10 +188,9 @@ def gradient_alt(answers: Answers) -> str:
     """Text alternative of the figure of gradients."""
     said = []
     for title, found in answers.items():
-        there = _after_an_epoch(found)
-        sizes = there.gradient_interval.sel(bound="estimate").values
+        sizes = _gradients(found)
         parts = " to ".join(power_of_ten(size) for size in (sizes.min(), sizes.max()))
-        said.append(f"{title}: {parts} {moment(float(there.checkpoint))}")
+        said.append(f"{title}: {parts} {moment(_epoch_of(found))}")
     return f"Lines over epochs, one a block, on a logarithmic axis. {'; '.join(said)}."
 
 

@@ -64,7 +64,7 @@ def _check_size(
         for a, mu, v in zip(x, mean, variance, strict=True)
     ]
     most = len(x) ** 2 * torch.stack(squares).max().item()  # bounds the squares of their sum
-    limit = min(torch.finfo(a.dtype).max for a in x)
+    limit = torch.finfo(x[0].dtype).max
     if not most < limit:
         raise InputError(
             f"activity is too large: its squares add up to more than {limit:.1e}, the most that "

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from shared_geometry.datasets import Images, normalise
+from shared_geometry.datasets import Images
 from shared_geometry.networks.activations import record_activations
 from shared_geometry.networks.architectures import ResNet18
+from shared_geometry.networks.stitching import accuracy
 
 _BATCH = 500
+_LOGITS = {"logits": "logits"}
 
 
 def observe(network: ResNet18, images: Tensor, mean_image: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,45 +58,43 @@ def observe(network: ResNet18, images: Tensor, mean_image: Tensor) -> tuple[Tens
 def without_branch(network: ResNet18, block: int, mean: Tensor) -> Iterator[None]:
     """While the block lasts, one branch gives ``mean``, (c, h, w), for every image."""
     conv = network.blocks[block].conv2
-    handle = conv.register_forward_hook(lambda _conv, _inputs, output: mean.expand_as(output))
+    handle = conv.register_forward_hook(
+        lambda _conv, _inputs, output: mean.to(output).expand_as(output)
+    )
     try:
         yield
     finally:
         handle.remove()
 
 
-@torch.inference_mode()
 def _accuracy(network: ResNet18, unseen: Images, mean_image: Tensor) -> float:
-    right = 0
-    for images, labels in zip(
-        unseen.images.split(_BATCH), unseen.labels.split(_BATCH), strict=True
-    ):
-        device = next(network.parameters()).device
-        logits = network(normalise(images.to(device), mean_image.to(device)))
-        right += int((logits.argmax(1).cpu() == labels).sum())
-    return right / len(unseen)
+    found = record_activations(network, unseen.images, _LOGITS, mean_image=mean_image)
+    return accuracy(found["logits"].T, unseen.labels)
 
 
-@torch.inference_mode()
-def _means(network: ResNet18, images: Tensor, mean_image: Tensor) -> list[Tensor]:
-    """Mean over images of every branch, (c, h, w) each."""
-    sums: list[Tensor | float] = [0.0] * len(network.blocks)
+def branch_means(network: ResNet18, images: Tensor, mean_image: Tensor) -> list[Tensor]:
+    """Mean over images of what each branch adds.
 
-    def take(i: int, output: Tensor) -> None:
-        sums[i] = sums[i] + output.double().sum(0)
+    Parameters
+    ----------
+    network : ResNet18
+    images : Tensor of shape (n_images, c, h, w), uint8
+    mean_image : Tensor of shape (c, h, w)
 
-    handles = [
-        block.conv2.register_forward_hook(lambda _conv, _inputs, output, i=i: take(i, output))
-        for i, block in enumerate(network.blocks)
-    ]
-    try:
-        for part in images.split(_BATCH):
-            device = next(network.parameters()).device
-            network(normalise(part.to(device), mean_image.to(device)))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return [(total / len(images)).float() for total in sums]
+    Returns
+    -------
+    list of Tensor of shape (channels, side, side)
+    """
+    layers = {str(i): f"blocks.{i}.conv2" for i in range(len(network.blocks))}
+    sums = dict.fromkeys(layers, torch.zeros((), dtype=torch.float64))
+    for part in images.split(_BATCH):  # all images at once would not fit memory
+        found = record_activations(network, part, layers, mean_image=mean_image)
+        sums = {label: total + found[label].double().sum(1) for label, total in sums.items()}
+    means = []
+    for total, block in zip(sums.values(), network.blocks, strict=True):
+        side = block.conv2.after_side
+        means.append((total / len(images)).float().view(-1, side, side))
+    return means
 
 
 def accuracies(network: ResNet18, unseen: Images, mean_image: Tensor) -> tuple[float, Tensor]:
@@ -112,7 +112,7 @@ def accuracies(network: ResNet18, unseen: Images, mean_image: Tensor) -> tuple[f
     without : Tensor of shape (n_blocks,)
     """
     whole, without = _accuracy(network, unseen, mean_image), []
-    for i, mean in enumerate(_means(network, unseen.images, mean_image)):
+    for i, mean in enumerate(branch_means(network, unseen.images, mean_image)):
         with without_branch(network, i, mean):
             without.append(_accuracy(network, unseen, mean_image))
     return whole, torch.tensor(without, dtype=torch.float64)

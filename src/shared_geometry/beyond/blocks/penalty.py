@@ -17,6 +17,7 @@ from shared_geometry.networks.architectures import ResNet18
 from shared_geometry.training import Recipe
 
 _BATCHES = 8
+N_WEIGHTS = 10_000  # of a simulation
 
 
 def gradient_sizes(
@@ -59,33 +60,47 @@ def gradient_sizes(
 
 
 def half_life(size: float, recipe: Recipe) -> float:
-    """Steps in which the penalty of a recipe halves weights whose gradients have this size."""
+    """Steps in which the penalty of a recipe halves weights whose gradients have this size.
+
+    Parameters
+    ----------
+    size : float
+        Root mean square of the gradient, the penalty's part included.
+    recipe : Recipe
+        Its first learning rate, and its penalty, which must not be 0.
+
+    Returns
+    -------
+    float
+        Steps of training, Adam's epsilon left out.
+    """
     return math.log(2) * size / (2 * recipe.learning_rate * recipe.l2)
 
 
-def simulated_half_life(
-    size: float, recipe: Recipe, generator: torch.Generator, n_weights: int = 10_000
-) -> int:
-    """Steps in which the mean of many weights halves, with noise for gradients, by torch's Adam.
+def simulated_half_life(size: float, recipe: Recipe, generator: torch.Generator) -> int:
+    """Steps in which the mean of `N_WEIGHTS` weights halves, with noise for gradients, by Adam.
 
     Parameters
     ----------
     size : float
         Standard deviation of the noise.
     recipe : Recipe
-        Its rate, penalty and epsilon.
+        Its rate, its penalty, which must not be 0, and its epsilon.
     generator : torch.Generator
-    n_weights : int
-        All begin at 0.05.
+
+    Returns
+    -------
+    int
+        Steps of torch's own Adam; all weights begin at 0.05.
     """
     start = 0.05
-    weights = torch.full((n_weights,), start, requires_grad=True)
+    weights = torch.full((N_WEIGHTS,), start, requires_grad=True)
     optimiser = torch.optim.Adam(
         [weights], lr=recipe.learning_rate, eps=recipe.epsilon, weight_decay=2 * recipe.l2
     )
     steps = 0
     while weights.detach().mean() > start / 2:
-        weights.grad = size * torch.randn(n_weights, generator=generator)
+        weights.grad = size * torch.randn(N_WEIGHTS, generator=generator)
         optimiser.step()
         steps += 1
     return steps

@@ -6,13 +6,17 @@ whose gradient is small shrink fast.  The same networks, from the same beginning
 images in the same order but without the penalty, are the control.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
+from itertools import count
 
 import numpy as np
 import torch
 import xarray as xr
 
+from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.devices import resolve_device
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.beyond.blocks.branches import accuracies, observe
@@ -52,11 +56,7 @@ def _control(it: Plan, progress: Progress) -> Plan:
     return control
 
 
-def _some(n_images: int) -> torch.Tensor:
-    return torch.linspace(0, n_images - 1, min(n_images, IMAGES)).round().long()
-
-
-def _network(it: Plan, network: int, progress: Progress) -> xr.Dataset:
+def _network(it: Plan, network: int, told: Callable[[str], None]) -> xr.Dataset:
     """All that is found out about one network: at every checkpoint, and at the last."""
     module = build(it.config, it.data, network).eval()
     module.to(resolve_device(it.config.device), memory_format=torch.channels_last)
@@ -64,13 +64,13 @@ def _network(it: Plan, network: int, progress: Progress) -> xr.Dataset:
     generator = torch_generator(it.config.seed, "gradients", network)
     order = torch.randperm(len(train), generator=generator)
     course = []
-    for done, checkpoint in enumerate(it.checkpoints, start=1):
+    some = unseen.images[spread(len(unseen), IMAGES)]
+    for checkpoint in it.checkpoints:
         module.load_state_dict(load_checkpoint(it.networks, network, checkpoint))
-        seen = observe(module, unseen.images[_some(len(unseen))], mean)
+        seen = observe(module, some, mean)
         sizes = gradient_sizes(deepcopy(module), train, mean, it.recipe, order)
         course.append((*seen, sizes))
-        note = f"network {network + 1}, epoch {checkpoint:g}"
-        progress("blocks", network * len(it.checkpoints) + done, _steps(it), note)
+        told(f"network {network + 1}, epoch {checkpoint:g}")
     whole, without = accuracies(module, unseen, mean)
     on, added, sizes = (torch.stack(values).numpy() for values in zip(*course, strict=True))
     return xr.Dataset(
@@ -85,13 +85,9 @@ def _network(it: Plan, network: int, progress: Progress) -> xr.Dataset:
     )
 
 
-def _steps(it: Plan) -> int:
-    return it.config.networks * len(it.checkpoints)
-
-
-def _population(it: Plan, progress: Progress) -> xr.Dataset:
+def _population(it: Plan, told: Callable[[str], None]) -> xr.Dataset:
     """Every network of a plan, with intervals over networks."""
-    networks = [_network(it, i, progress) for i in range(it.config.networks)]
+    networks = [_network(it, i, told) for i in range(it.config.networks)]
     found = xr.concat(networks, "network")
     how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
 
@@ -130,7 +126,13 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
     plans = {TRAINED: it}
     if it.recipe.l2:
         plans[CONTROL] = _control(it, progress)
-    each = [_population(plan, progress) for plan in plans.values()]
+    done, steps = count(1), len(plans) * it.config.networks * len(it.checkpoints)
+
+    def told(name: str, note: str) -> None:
+        whose = "" if name == TRAINED else f"{name}, "
+        progress("blocks", next(done), steps, whose + note)
+
+    each = [_population(plan, partial(told, name)) for name, plan in plans.items()]
     found = xr.concat(each, xr.DataArray(list(plans), dims="population", name="population"))
     found["steps"] = float(it.recipe.steps_per_epoch(len(it.data.train)))
     return found

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.basics.wording import interval_text, layer_name
 from shared_geometry.claims.catalogue import Claim
@@ -23,7 +24,7 @@ IMAGES = 500  # held-out images that are compared, at most; evenly spaced over t
 
 def compared(n_images: int) -> np.ndarray:
     """Indices of at most `IMAGES` images, evenly spaced: those of a class lie side by side."""
-    return np.linspace(0, n_images - 1, min(n_images, IMAGES)).round().astype(int)
+    return np.array(spread(n_images, IMAGES))
 
 
 def halves(x: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
