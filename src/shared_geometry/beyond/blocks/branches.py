@@ -16,7 +16,7 @@ from shared_geometry.networks.activations import record_activations
 from shared_geometry.networks.architectures import ResNet18
 from shared_geometry.networks.stitching import accuracy
 
-_BATCH = 500
+_BATCH = 200
 _LOGITS = {"logits": "logits"}
 
 
@@ -39,19 +39,31 @@ def observe(network: ResNet18, images: Tensor, mean_image: Tensor) -> tuple[Tens
     added : Tensor of shape (n_blocks,)
         Variance over images of the branch, of that of branch and shortcut, summed over units.
     """
-    on, added = [], []
-    for i, block in enumerate(network.blocks):  # one at a time: all at once would not fit memory
+    layers = {}
+    for i in range(len(network.blocks)):
         path = f"blocks.{i}"
-        layers = {"inner": f"{path}.conv1", "branch": f"{path}.conv2", "sum": path}
-        found = record_activations(network, images, layers, mean_image=mean_image)
-        channels = found["inner"].view(len(block.norm2.weight), -1)
-        on.append((channels.var(1, correction=0) > block.norm2.eps).double().mean())
-        branch, shortcut = (
-            x.double().var(1, correction=0).sum()
-            for x in (found["branch"], found["sum"] - found["branch"])
-        )
+        layers |= {f"inner {i}": f"{path}.conv1", f"branch {i}": f"{path}.conv2", f"sum {i}": path}
+    moments: dict[str, Tensor] = {}  # sums of activity and of its squares, (2, n_units)
+    for part in images.split(_BATCH):  # all images at once might not fit memory
+        found = record_activations(network, part, layers, mean_image=mean_image)
+        for i in range(len(network.blocks)):
+            found[f"shortcut {i}"] = found.pop(f"sum {i}") - found[f"branch {i}"]
+        for label, x in found.items():
+            sums = torch.stack([x.double().sum(1), x.double().square().sum(1)])
+            moments[label] = moments.get(label, 0) + sums
+    means = {label: sums / len(images) for label, sums in moments.items()}
+    on, added = [], []
+    for i, block in enumerate(network.blocks):
+        channels = means[f"inner {i}"].view(2, len(block.norm2.weight), -1).mean(2)
+        on.append((_variance(channels) > block.norm2.eps).double().mean())
+        branch, shortcut = (_variance(means[f"{w} {i}"]).sum() for w in ("branch", "shortcut"))
         added.append(branch / (branch + shortcut))
     return torch.stack(on), torch.stack(added)
+
+
+def _variance(means: Tensor) -> Tensor:
+    """Variance from means of values and of their squares, (2, n)."""
+    return (means[1] - means[0].square()).clamp(min=0)
 
 
 @contextmanager
@@ -87,7 +99,7 @@ def branch_means(network: ResNet18, images: Tensor, mean_image: Tensor) -> list[
     """
     layers = {str(i): f"blocks.{i}.conv2" for i in range(len(network.blocks))}
     sums = dict.fromkeys(layers, torch.zeros((), dtype=torch.float64))
-    for part in images.split(_BATCH):  # all images at once would not fit memory
+    for part in images.split(_BATCH):
         found = record_activations(network, part, layers, mean_image=mean_image)
         sums = {label: total + found[label].double().sum(1) for label, total in sums.items()}
     means = []
