@@ -367,7 +367,8 @@ def test_two_recipes_of_one_condition_stand_side_by_side(experiment):
     papers = {("digits", "convnet"): experiment}
     text = choices_report.recipes_table(papers, [experiment])
     assert text.count(f"; `{experiment.attrs['command']}`") == 2
-    assert "| layer | measure | fast, 1 epochs | fast, 1 epochs |" in text
+    head = "fast, 1 epochs, 3 networks"
+    assert f"| layer | measure | {head} | {head} |" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 3 * 4
     end = experiment.isel(checkpoint=-1)
@@ -377,6 +378,26 @@ def test_two_recipes_of_one_condition_stand_side_by_side(experiment):
     value = float(end.geometry_current.sel(reading="published", space="shared", layer="dense")[0])
     assert rows[-1].count(f"| {value:.2f} [") == 2
     assert "no condition" in choices_report.recipes_table({}, [experiment])
+
+
+def test_recipes_of_unlike_numbers_of_networks_are_compared_at_the_smaller(experiment, config):
+    papers = {("digits", "convnet"): experiment}
+    fewer = config.model_copy(update={"networks": 2})
+    two = experiment.assign_attrs(config=fewer.to_json())
+    text = choices_report.recipes_table(papers, [two]).replace("\N{NO-BREAK SPACE}", " ")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert rows[0].count("2 networks") == rows[0].count("3 networks") == 1
+    assert len(rows) == 2 + 3 * 3
+    assert "others only" not in text
+    end = experiment.isel(checkpoint=-1, layer=-1)
+    for row, measure in zip(rows[-3:-1], ("published", "corrected"), strict=True):
+        share = float(end.variance_interval.sel(measure=measure, bound="estimate"))
+        pairs = (3 * share - 1) / 2
+        assert f", of 2 networks | {1 / 2 + pairs / 2:.2f} [" in row
+        assert f"] | {share:.2f} [" in row
+    few = fewer.model_copy(update={"components": 4}).to_json()
+    text = choices_report.recipes_table(papers, [experiment.assign_attrs(config=few)])
+    assert "variance" not in text.split("- ")[0]
 
 
 def test_other_numbers_of_networks_are_foretold(found, experiment):

@@ -169,10 +169,37 @@ _BY_RECIPE = {
     "variance, others only": ("variance_interval", {"measure": "left out"}),
     "corr(wRSM, iRSM)": ("geometry_current", {"reading": "published", "space": "shared"}),
 }
+_OF_ALL = ("variance, published", "variance, means subtracted")  # S is the mean of all networks
+
+
+def _recipe_rows(both: Sequence[xr.Dataset]) -> list[list[str]]:
+    """Rows of `recipes_table` for one condition."""
+    numbers = [config_of(results).networks for results in both]
+    fewest = min(numbers)
+    alike = max(numbers) == fewest
+    can_tell = all(config_of(results).components is None for results in both)  # `explained_with`
+    ends = [results.isel(checkpoint=-1) for results in both]
+    rows = []
+    for label in ends[-1].layer.values:
+        for measure, (name, which) in _BY_RECIPE.items():
+            cells = [end[name].sel(which).sel(layer=label).values for end in ends]
+            if name == "variance_interval" and not alike:
+                if measure not in _OF_ALL or not can_tell:
+                    continue
+                cells = [
+                    [explained_with(bound, n, fewest) for bound in values]
+                    for values, n in zip(cells, numbers, strict=True)
+                ]
+                measure += f", of {fewest} networks"
+            rows.append([layer_name(label), measure, *map(interval_cell, cells)])
+    return rows
 
 
 def recipes_table(papers: Mapping[Condition, xr.Dataset], others: Sequence[xr.Dataset]) -> str:
     """The same condition by two recipes: variance explained and agreement, layer by layer.
+
+    Of populations that are not equally large, the variance is brought to the smaller number by
+    `explained_with`; what the other networks alone explain has no such formula and is left out.
 
     Parameters
     ----------
@@ -188,18 +215,12 @@ def recipes_table(papers: Mapping[Condition, xr.Dataset], others: Sequence[xr.Da
         if condition not in papers:
             continue
         both = (papers[condition], other)
-        head = [f"{config_of(r).recipe}, {r.sizes['epoch']} epochs" for r in both]
-        ends = [r.isel(checkpoint=-1) for r in both]
-        rows = [
-            [
-                layer_name(label),
-                measure,
-                *(interval_cell(end[name].sel(which).sel(layer=label)) for end in ends),
-            ]
-            for label in other.layer.values
-            for measure, (name, which) in _BY_RECIPE.items()
+        head = [
+            f"{how.recipe}, {results.sizes['epoch']} epochs, {how.networks} networks"
+            for results in both
+            for how in [config_of(results)]
         ]
         sources = "\n".join(f"- {source_note(results)}" for results in both)
-        cells = table(["layer", "measure", *head], rows)
+        cells = table(["layer", "measure", *head], _recipe_rows(both))
         parts.append(f"**{called(condition)}**\n\n{cells}\n\n{sources}")
     return "\n\n".join(parts) or "There is no condition of which two recipes are published."
