@@ -432,6 +432,10 @@ def test_the_claim_needs_every_null_measure_and_network(answer):
     assert chance.judge(found).outcome == HOLDS
     found.lone_draws.loc[{"lone_measure": "left out"}] = 0.6
     assert chance.judge(found).outcome == FAILS
+    found = made_up(answer[0], 3)
+    found.lone[{"network": 0}] = 0.9
+    found.lone_draws.loc[{"network": 1, "draw": 0}] = 0.6  # one network, in one draw
+    assert chance.judge(found).outcome == FAILS
 
 
 # What the chapter says and shows
@@ -478,6 +482,14 @@ def test_tables_have_a_row_a_layer_and_cells_for_every_heading(answers):
             assert len({line.count("|") for line in lines}) == 1
             assert ("**two**" in make(shown)) == (len(shown) > 1)
             assert "nan" not in make(shown)
+
+
+def test_a_measure_whose_widths_are_not_known_is_not_extrapolated(answer):
+    found = answer[0].copy(deep=True)
+    found.by_size.loc[{"measure": "geometry", "bound": ["low", "high"]}] = np.nan
+    text = chance_report.networks_sentence({"a": found})
+    assert "corr(wRSM, iRSM)" not in text
+    assert "variance, others only" in text
 
 
 def test_sentences_say_what_was_found(answers, answer):

@@ -2,12 +2,13 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 from conftest import ROOT
 from examples import small_results
 
 from shared_geometry.claims import centring, rules
 from shared_geometry.claims.catalogue import SIMULATION
-from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART
+from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART, UNDECIDED
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError
 from shared_geometry.experiment.results import save_results
@@ -159,9 +160,95 @@ def test_the_theory_holds_and_a_wrong_one_would_not(monkeypatch):
     assert [r.verdict for r in ledger.theory_rows(0)] == [FAILS] * 3
 
 
+def test_resampled_intervals_of_a_correlation_cannot_tell_that_it_does_not_rise(results):
+    for name in ("geometry_final", "geometry_current"):
+        for place, value in enumerate((0.93, 0.94, 0.95)):
+            where = {"space": "shared", "checkpoint": results.checkpoint[place]}
+            results[name].loc[where] = [value, value - 0.03, value]
+    assert row(results, "rises").verdict == FAILS
+    results.attrs["geometry_intervals"] = "bootstrap"
+    assert row(results, "rises").verdict == row(results, "rises-now").verdict == UNDECIDED
+    assert "(2 cannot be told)" in row(results, "rises").found.value
+    falling = {"space": "shared", "checkpoint": results.checkpoint[-1]}
+    results.geometry_final.loc[falling] = [0.9, 0.87, 0.9]
+    assert row(results, "rises").verdict == FAILS
+
+
+def layers_of(variance, consistency):
+    """Results of as many layers as there are values."""
+    rows = {
+        name: np.array([interval(value) for value in values])
+        for name, values in (("variance", variance), ("consistency", consistency))
+    }
+    return xr.Dataset(
+        {
+            "variance_interval": (
+                ("layer", "checkpoint", "measure", "bound"), rows["variance"][:, None, None]
+            ),
+            "consistency": (
+                ("layer", "checkpoint", "reading", "bound"), rows["consistency"][:, None, None]
+            ),
+        },
+        {"layer": [str(i) for i in range(len(variance))], "measure": ["published"],
+         "reading": ["published"], "bound": ["estimate", "low", "high"]},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("consistency", "outcome"),
+    [
+        ([0.1, 0.2, 0.3], HOLDS),
+        ([0.1, 0.3, 0.2], UNDECIDED),  # half of all orders of three layers are as good
+        ([0.3, 0.2, 0.1], FAILS),
+        ([0.3, 0.1, 0.2, 0.4, 0.6, 0.5, 0.8, 0.7], HOLDS),
+        ([0.3, 0.1, 0.2, 0.8, 0.5, 0.4, 0.6, 0.7], IN_PART),
+        ([0.5, 0.1, 0.8, 0.2, 0.4, 0.3, 0.7, 0.6], UNDECIDED),
+    ],
+)
+def test_an_order_of_layers_counts_in_part_if_chance_makes_few_as_good(consistency, outcome):
+    found = layers_of(np.linspace(0.1, 0.8, len(consistency)), consistency)
+    assert rules.consistency_follows_variance(found).outcome == outcome
+
+
+def test_an_interval_that_could_hold_anything_does_not_confirm_a_number():
+    found = layers_of([0.5], [0.5])
+    for arm, outcome in ((0.04, HOLDS), (0.3, UNDECIDED)):
+        found.variance_interval[...] = [0.85, 0.85 - arm, 0.85 + arm]
+        assert rules.states(0.86)(found).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("bounds", "outcome"),
+    [
+        ((-0.05, 0.12), HOLDS),
+        ((0.02, 0.08), HOLDS),
+        ((0.02, 0.12), FAILS),
+        ((-0.3, 0.4), UNDECIDED),
+    ],
+)
+def test_a_wide_interval_around_zero_is_not_taken_for_nothing_in_common(simulated, bounds, outcome):
+    made = simulated.copy(deep=True)
+    made.correlation_interval.loc[{"space": "native", "measure": "pearson"}] = [0.03, *bounds]
+    assert rules.native_copies_differ(made).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("parts", "outcome"),
+    [
+        ([True, True], HOLDS),
+        ([True, None], IN_PART),
+        ([True, False], IN_PART),
+        ([False, None], UNDECIDED),
+        ([False, False], FAILS),
+    ],
+)
+def test_parts_that_cannot_be_told_are_neither_for_nor_against(parts, outcome):
+    assert rules.overall(parts) == outcome
+
+
 @pytest.fixture(scope="module")
 def simulated():
-    return figure_2(Setting(train_toys(3), 6, 0, 200))
+    return figure_2(Setting(train_toys(20), 6, 0, 200))
 
 
 def test_the_simulation_is_judged_by_its_numbers(simulated):

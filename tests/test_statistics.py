@@ -7,11 +7,13 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from shared_geometry.errors import InputError
+from shared_geometry.rsa import inter_rsms, lower_triangle, within_rsms
 from shared_geometry.statistics import (
     Interval,
-    bootstrap_correlation_of_means,
     bootstrap_mean,
     bootstrap_pairs,
+    correlation_of_means,
+    expansion,
 )
 
 
@@ -30,22 +32,36 @@ def draws(n, n_resamples=4000):
     return np.random.default_rng(7).integers(n, size=(n_resamples, n))
 
 
-def test_the_interval_of_a_mean_is_that_of_scipys_percentile_bootstrap(rng):
+def lengthened(estimate, bounds, n, level=0.95):
+    """A percentile interval with its arms as long as few networks want them."""
+    longer = np.sqrt(n / (n - 1)) * stats.t.ppf((1 + level) / 2, n - 1)
+    longer /= stats.norm.ppf((1 + level) / 2)
+    return tuple(estimate + longer * (bound - estimate) for bound in bounds)
+
+
+def test_the_interval_of_a_mean_is_that_of_scipys_percentile_bootstrap_made_longer(rng):
     values = rng.normal(size=30)
     found = bootstrap_mean(values, n_resamples=20_000)
     oracle = stats.bootstrap(
         (values,), np.mean, n_resamples=20_000, method="percentile", rng=1
     ).confidence_interval
     assert found.estimate == pytest.approx(values.mean())
-    assert (found.low, found.high) == pytest.approx(tuple(oracle), abs=0.02)
+    expected = lengthened(values.mean(), oracle, 30)
+    assert (found.low, found.high) == pytest.approx(expected, abs=0.02)
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say():
-    samples = np.random.default_rng(1).normal(size=(300, 25))
-    intervals = [bootstrap_mean(s, n_resamples=400, level=0.9, seed=i)
+@pytest.mark.parametrize(("n", "level"), [(2, 0.95), (3, 0.95), (4, 0.95), (10, 0.9), (25, 0.95)])
+def test_intervals_cover_the_truth_about_as_often_as_they_say(n, level):
+    samples = np.random.default_rng(1).normal(size=(400, n))
+    intervals = [bootstrap_mean(s, n_resamples=400, level=level, seed=i)
                  for i, s in enumerate(samples)]  # fmt: skip
     covered = np.mean([low <= 0 <= high for _, low, high in intervals])
-    assert 0.82 < covered < 0.95
+    assert level - 0.05 < covered < level + 0.04
+
+
+def test_ten_networks_want_an_interval_a_fifth_longer():
+    assert expansion(10) == pytest.approx(1.2166, abs=1e-4)
+    assert expansion(10_000) == pytest.approx(1, abs=1e-3)
 
 
 @settings(max_examples=60, deadline=None)
@@ -54,10 +70,13 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     st.floats(0.5, 0.99),
     st.integers(0, 2**31),
 )
-def test_an_interval_holds_its_estimate_and_stays_within_the_data(values, level, seed):
+def test_an_interval_holds_its_estimate_and_is_no_wider_than_the_data_allow(values, level, seed):
     estimate, low, high = bootstrap_mean(values, n_resamples=50, level=level, seed=seed)
     slack = 1e-9 * (1 + np.abs(values).max())
-    assert values.min() - slack <= low <= estimate <= high <= values.max() + slack
+    longer = expansion(len(values), level)
+    assert low <= estimate <= high
+    assert estimate - low <= longer * (estimate - values.min()) + slack
+    assert high - estimate <= longer * (values.max() - estimate) + slack
 
 
 def test_a_wider_level_gives_a_wider_interval(rng):
@@ -69,7 +88,7 @@ def test_a_wider_level_gives_a_wider_interval(rng):
 def test_equal_networks_leave_no_doubt():
     assert bootstrap_mean(np.full(5, 0.25)) == Interval(0.25, 0.25, 0.25)
     rows = np.tile(np.arange(6.0), (4, 1))
-    assert bootstrap_correlation_of_means(rows, rows) == pytest.approx((1, 1, 1))
+    assert correlation_of_means(rows, rows, rows) == pytest.approx((1, 1, 1))
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another(rng):
@@ -84,7 +103,7 @@ def test_numpy_and_torch_give_the_same_numbers(rng):
     for function, arrays in (
         (bootstrap_mean, (a[:, 0],)),
         (bootstrap_pairs, (m,)),
-        (bootstrap_correlation_of_means, (a, b)),
+        (correlation_of_means, (a, b, b)),
     ):
         assert function(*arrays) == function(*map(torch.from_numpy, arrays))
 
@@ -105,9 +124,8 @@ def test_a_network_drawn_twice_makes_no_pair_with_itself(rng):
     np.fill_diagonal(m, np.nan)
     resampled = [np.nanmean(m[np.ix_(d, d)]) for d in draws(9) if len(set(d)) > 1]
     found = bootstrap_pairs(m, n_resamples=4000)
-    assert (found.low, found.high) == pytest.approx(
-        tuple(np.quantile(resampled, [0.025, 0.975])), abs=0.02
-    )
+    expected = lengthened(found.estimate, np.quantile(resampled, [0.025, 0.975]), 9)
+    assert (found.low, found.high) == pytest.approx(expected, abs=0.02)
 
 
 def test_the_diagonal_may_be_missing(rng):
@@ -116,34 +134,83 @@ def test_the_diagonal_may_be_missing(rng):
     assert all(np.isfinite(bootstrap_pairs(m)))
 
 
-def test_resampled_correlations_of_means_are_those_of_the_long_vectors(rng):
-    signal = rng.normal(size=200)
-    a, b = signal + 2 * rng.normal(size=(2, 6, 200))
-    found = bootstrap_correlation_of_means(a, b, n_resamples=4000)
-    assert found.estimate == pytest.approx(np.corrcoef(a.mean(0), b.mean(0))[0, 1])
-    resampled = [np.corrcoef(a[d].mean(0), b[d].mean(0))[0, 1] for d in draws(6)]
-    expected = np.quantile(resampled, [0.025, 0.975])
-    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.02)
+def pairwise(x):
+    """RSMs of each network with the mean of the others, averaged pair by pair."""
+    n = len(x)
+    both = np.einsum("aup,buq->abpq", x, x)
+    return np.stack([sum(both[a, b] for b in range(n) if b != a) / (n - 1) for a in range(n)])
 
 
-def test_a_fixed_reference_is_not_resampled(rng):
-    signal = rng.normal(size=200)
-    a, b = signal + 2 * rng.normal(size=(2, 6, 200))
-    found = bootstrap_correlation_of_means(a, b, b_fixed=True, n_resamples=4000)
-    assert found.estimate == pytest.approx(np.corrcoef(a.mean(0), b.mean(0))[0, 1])
-    resampled = [np.corrcoef(a[d].mean(0), b.mean(0))[0, 1] for d in draws(6)]
-    expected = np.quantile(resampled, [0.025, 0.975])
-    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.02)
+def of_rsms(own, between):
+    """`correlation_of_means` of whole RSMs."""
+    return correlation_of_means(*map(lower_triangle, (own, between, between.transpose(0, 2, 1))))
+
+
+def jackknife(estimate, without):
+    """Student's interval on Fisher's z, from what is found without each network."""
+    n = len(without)
+    z = np.arctanh(without)
+    arm = stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * ((z - z.mean()) ** 2).sum())
+    return np.tanh(np.arctanh(estimate) - arm), np.tanh(np.arctanh(estimate) + arm)
+
+
+def without_each(x, between):
+    """The correlation of all networks, and its interval by making RSMs anew without each one."""
+
+    def correlation(some):
+        means = [lower_triangle(f(x[some])).mean(0) for f in (own_rsms, between)]
+        return np.corrcoef(*means)[0, 1]
+
+    n = len(x)
+    every = np.arange(n)
+    estimate = correlation(every)
+    return estimate, *jackknife(estimate, [correlation(np.delete(every, k)) for k in every])
+
+
+def own_rsms(x):
+    return np.einsum("aup,auq->apq", x, x)
+
+
+def test_a_network_is_left_out_of_its_own_rsm_and_of_all_that_it_is_a_part_of(rng):
+    x = rng.normal(size=(5, 8, 12)) + rng.normal(size=(8, 12))
+    assert of_rsms(own_rsms(x), pairwise(x)) == pytest.approx(without_each(x, pairwise))
+
+
+def test_with_inter_rsms_it_is_close_to_making_them_without_each_network(rng):
+    x = rng.normal(size=(10, 20, 30)) + rng.normal(size=(20, 30))
+    found = of_rsms(own_rsms(x), inter_rsms(x))
+    estimate, low, high = without_each(x, inter_rsms)
+    assert found.estimate == pytest.approx(estimate)
+    assert found.high - found.low == pytest.approx(high - low, rel=0.15)
+
+
+def test_the_interval_of_a_correlation_of_means_covers_what_such_populations_show_on_average():
+    rng = np.random.default_rng(2)
+    shared = rng.normal(size=(15, 20))
+    found = []
+    for _ in range(150):
+        x = 2 * rng.normal(size=(6, 15, 20)) + shared
+        found.append(of_rsms(within_rsms(x), inter_rsms(x)))
+    estimates, low, high = np.array(found).T
+    covered = np.mean((low <= estimates.mean()) & (estimates.mean() <= high))
+    assert 0.9 <= covered < 1
+    # around it, not below it: resampling put the estimate at its upper end
+    assert np.median((estimates - low) / (high - low)) == pytest.approx(0.5, abs=0.1)
+
+
+def test_two_networks_say_nothing_of_how_sure_a_correlation_of_means_is(rng):
+    a, b = rng.normal(size=(2, 2, 40))
+    assert correlation_of_means(a, b, b)[1:] == (-1, 1)
 
 
 def test_rows_without_structure_correlate_zero():
-    assert bootstrap_correlation_of_means(np.ones((3, 5)), np.ones((3, 5))) == (0, 0, 0)
+    assert correlation_of_means(*np.ones((3, 4, 5))) == (0, 0, 0)
 
 
 def test_single_precision_rows_lose_nothing_that_matters(rng):
     a = (rng.normal(size=50_000) + rng.normal(size=(4, 50_000))).astype(np.float32) + 10
     exact = np.corrcoef(a[:2].astype(float).mean(0), a[2:].astype(float).mean(0))[0, 1]
-    found = bootstrap_correlation_of_means(a[:2], a[2:], n_resamples=10)
+    found = correlation_of_means(a[:2], a[2:], a[2:])
     assert found.estimate == pytest.approx(exact, abs=1e-5)
 
 
@@ -153,7 +220,8 @@ def test_single_precision_rows_lose_nothing_that_matters(rng):
         (lambda: bootstrap_mean(np.ones(1)), "at least 2 networks"),
         (lambda: bootstrap_mean(np.ones((2, 2))), "values of shape"),
         (lambda: bootstrap_pairs(np.ones((2, 3))), "matrix of shape"),
-        (lambda: bootstrap_correlation_of_means(np.ones((2, 3)), np.ones((3, 3))), "B of shape"),
+        (lambda: correlation_of_means(*map(np.ones, [(2, 3), (2, 3), (3, 3)])), "B_t of shape"),
+        (lambda: correlation_of_means(*np.ones((3, 4, 5)), level=0), "level=0"),
         (lambda: bootstrap_mean(np.ones(3), n_resamples=0), "n_resamples=0"),
         (lambda: bootstrap_mean(np.ones(3), level=95), "level=95"),
     ],

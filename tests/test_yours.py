@@ -711,9 +711,7 @@ def test_the_three_kinds_get_the_answers_that_they_were_made_for():
     unrelated, stretched, turned = verdicts(found)
     assert (unrelated.answer, turned.answer) == (NO, YES)
     assert stretched.answer != YES
-    assert (
-        unrelated.variance[2] < stretched.variance[1] < stretched.variance[2] < turned.variance[1]
-    )
+    assert unrelated.variance[0] < stretched.variance[0] < turned.variance[0]
     spent = yours_report.spent(found)
     assert "3 networks" in spent
     assert "48 units" in spent

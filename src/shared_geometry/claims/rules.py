@@ -1,7 +1,8 @@
 """Rules that judge the paper's claims: results in, what was found out.
 
 A claim about layers, copies or data sets is judged part by part.  It holds if it holds in every
-part, holds in part if it does so in some, and does not hold if in none.  A rule about the theory
+part, holds in part if it does so in some, and does not hold if in none; where it holds in none that
+can be told, but some cannot, it cannot be told.  A rule about the theory
 takes a random generator; one about the simulation what `simulation.figure_2` returns; one about
 trained networks what `experiment.run` returns for one condition.  Each returns a `Found`.
 """
@@ -18,10 +19,12 @@ from shared_geometry.basics.wording import interval_text, layer_name, number, po
 from shared_geometry.theory.propositions import deviation, response_of, same_geometry
 
 HOLDS, IN_PART, FAILS = "holds", "holds in part", "does not hold"
+UNDECIDED = "cannot be told"
 
 HIGH = 0.8  # a correlation at least this high is called high
 NO_STRUCTURE = 0.1  # a correlation at most this far from zero is called none
 NEAR, CLOSE = 0.01, 0.05  # how far a stated share of variance may be off
+CHANCE = 0.05  # largest p of an order of layers that counts
 _SHOWN = 4  # parts that are listed one by one
 EXACT = 1e-10  # largest relative deviation from an identity
 
@@ -29,17 +32,21 @@ EXACT = 1e-10  # largest relative deviation from an identity
 class Found(NamedTuple):
     """What a rule says of some results."""
 
-    outcome: str  # HOLDS, IN_PART or FAILS
+    outcome: str  # HOLDS, IN_PART, FAILS or UNDECIDED
     value: str  # our numbers, in words
 
 
-def overall(parts: Sequence[bool]) -> str:
-    """HOLDS if all parts do, IN_PART if some, FAILS if none."""
-    return HOLDS if all(parts) else IN_PART if any(parts) else FAILS
+def overall(parts: Sequence[bool | None]) -> str:
+    """HOLDS if all parts do, IN_PART if some; if none, UNDECIDED if some are None, else FAILS."""
+    if any(parts):
+        return HOLDS if all(parts) else IN_PART
+    return UNDECIDED if any(part is None for part in parts) else FAILS
 
 
-def _count(parts: Sequence[bool], what: str) -> str:
-    return f"{sum(parts)} of {len(parts)} {what}"
+def _count(parts: Sequence[bool | None], what: str) -> str:
+    counted = f"{sum(map(bool, parts))} of {len(parts)} {what}"
+    open_ = sum(part is None for part in parts)
+    return f"{counted} ({open_} {UNDECIDED})" if open_ else counted
 
 
 def all_above(
@@ -139,7 +146,8 @@ def finds_rotations(found: xr.Dataset) -> Found:
 def native_copies_differ(found: xr.Dataset) -> Found:
     """corr(wRSM, iRSM) in native space is none."""
     rows = _copies(found, "native", "pearson")
-    return Found(overall([_none(values) for _, values in rows]), _listed(rows))
+    parts = [_none(values) for _, values in rows]
+    return Found(overall(parts), _listed(rows))
 
 
 def ranks_agree(found: xr.Dataset) -> Found:
@@ -155,18 +163,25 @@ def ranks_agree(found: xr.Dataset) -> Found:
 # The experiments: results of `experiment.run` for one condition, as the authors computed them.
 
 
-def _none(interval: np.ndarray) -> bool:
+def _none(interval: np.ndarray) -> bool | None:
+    """Whether 0 lies in the interval, or all of it near 0; None: it is too wide to tell."""
     _, low, high = interval
-    return low <= 0 <= high or (abs(low) <= NO_STRUCTURE and abs(high) <= NO_STRUCTURE)
+    near = abs(low) <= NO_STRUCTURE and abs(high) <= NO_STRUCTURE
+    if low <= 0 <= high and not near:
+        return True if high - low <= 2 * NO_STRUCTURE else None
+    return near
 
 
 def _layers(values: xr.DataArray) -> list[tuple[str, np.ndarray]]:
     return [(layer_name(label), values.sel(layer=label).values) for label in values.layer.values]
 
 
-def _rises(values: xr.DataArray) -> Found:
+def _rises(values: xr.DataArray, resampled: bool) -> Found:
     first, last = (_layers(values.isel(checkpoint=place)) for place in (0, -1))
-    parts = [after[1] > before[2] for (_, before), (_, after) in zip(first, last, strict=True)]
+    parts = [
+        True if after[1] > before[2] else None if resampled and after[0] > before[0] else False
+        for (_, before), (_, after) in zip(first, last, strict=True)
+    ]
     shown = "; ".join(
         f"{name} {number(before[0])} → {interval_text(after)}"
         for (name, before), (_, after) in _ends(list(zip(first, last, strict=True)))
@@ -179,18 +194,26 @@ def _ends(rows: list) -> list:
     return rows if len(rows) <= 3 else [rows[0], rows[-1]]
 
 
+def _resampled(results: xr.Dataset) -> bool:
+    """Whether intervals of corr(wRSM, iRSM) reach from below to the estimate, too wide to compare.
+
+    A bootstrap made them, before `statistics.correlation_of_means`.
+    """
+    return results.attrs.get("geometry_intervals") == "bootstrap"
+
+
 def _shared(results: xr.Dataset, name: str) -> xr.DataArray:
     return results[name].sel(reading="published", space="shared")
 
 
 def geometry_rises(results: xr.Dataset) -> Found:
     """Correlation with the wRSM of the end, before training and at the end."""
-    return _rises(_shared(results, "geometry_final"))
+    return _rises(_shared(results, "geometry_final"), _resampled(results))
 
 
 def agreement_rises(results: xr.Dataset) -> Found:
     """Correlation with the wRSM of the same checkpoint, before training and at the end."""
-    return _rises(_shared(results, "geometry_current"))
+    return _rises(_shared(results, "geometry_current"), _resampled(results))
 
 
 def aligned(results: xr.Dataset) -> Found:
@@ -231,7 +254,11 @@ def states(share: float) -> Callable[[xr.Dataset], Found]:
     def judge(results: xr.Dataset) -> Found:
         name, (estimate, low, high) = _variance(results)[-1]
         off = max(low - share, share - high, 0.0)
-        outcome = HOLDS if off <= NEAR else IN_PART if abs(estimate - share) <= CLOSE else FAILS
+        narrow = max(high - estimate, estimate - low) <= CLOSE
+        if off <= NEAR:
+            outcome = HOLDS if narrow else UNDECIDED
+        else:
+            outcome = IN_PART if abs(estimate - share) <= CLOSE else FAILS
         value = f"the paper {number(share, 3)}; {name} {interval_text((estimate, low, high), 3)}"
         return Found(outcome, value)
 
@@ -243,8 +270,11 @@ def consistency_follows_variance(results: xr.Dataset) -> Found:
     variance = np.array([values[0] for _, values in _variance(results)])
     rows = _layers(results.consistency.sel(reading="published").isel(checkpoint=-1))
     consistency = np.array([values[0] for _, values in rows])
-    rank = spearmanr(variance, consistency).statistic
-    outcome = HOLDS if rank >= HIGH else IN_PART if rank > 0 else FAILS
+    rank, p = spearmanr(variance, consistency, alternative="greater")
+    if rank > 0:
+        outcome = HOLDS if rank >= HIGH else IN_PART if p <= CHANCE else UNDECIDED
+    else:
+        outcome = FAILS
     return Found(outcome, f"rank correlation over layers {number(rank)}; {_listed(_ends(rows))}")
 
 

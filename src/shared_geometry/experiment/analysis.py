@@ -15,9 +15,9 @@ from shared_geometry.srm import SRM
 from shared_geometry.srm.score import explained_power, power
 from shared_geometry.statistics import (
     Interval,
-    bootstrap_correlation_of_means,
     bootstrap_mean,
     bootstrap_pairs,
+    correlation_of_means,
 )
 
 READINGS = ("published", "corrected")
@@ -163,17 +163,22 @@ def _interval(interval: Interval) -> torch.Tensor:
     return torch.tensor([float(bound) for bound in interval], dtype=torch.float64)
 
 
-def geometry(
-    within: torch.Tensor, between: dict[str, torch.Tensor], settings: Settings
-) -> torch.Tensor:
-    """corr(wRSM, iRSM) of the averages, native and shared, with intervals: (2, 3)."""
-    rows = [
-        bootstrap_correlation_of_means(
-            within, between[space], n_resamples=settings.n_resamples, seed=settings.seed
-        )
-        for space in SPACES
-    ]
-    return torch.stack([_interval(row) for row in rows])
+def triangles(between: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lower triangles of RSMs (n_networks, n_images, n_images), and of the same transposed."""
+    return lower_triangle(between), lower_triangle(between.mT)
+
+
+def geometry(within: torch.Tensor, between: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """corr(wRSM, iRSM) of the averages, with its interval over networks: (3,).
+
+    Parameters
+    ----------
+    within : Tensor of shape (n_networks, n_pairs)
+        Lower triangles of the networks' own RSMs.
+    between : pair of Tensor of shape (n_networks, n_pairs)
+        `triangles` of their RSMs with the mean of the others.
+    """
+    return _interval(correlation_of_means(within, *between))
 
 
 def compare(
@@ -210,15 +215,15 @@ def compare(
         "between, shared": inter_rsms(shared),
     }
     means = {kind: stacks[kind].mean(0) for kind in KINDS}
-    triangles = {kind: lower_triangle(stacks.pop(kind)) for kind in KINDS}
-    within = triangles["within, native"]
-    between = {space: triangles[f"between, {space}"] for space in SPACES}
+    within = lower_triangle(stacks.pop("within, native"))
+    between = [triangles(stacks.pop(f"between, {space}")) for space in SPACES]
+    reference = within if final is None else final
     pairs = consistency(within)
     sampling = {"n_resamples": settings.n_resamples, "seed": settings.seed}
     return {
         "within": within,
-        "geometry_final": geometry(within if final is None else final, between, settings),
-        "geometry_current": geometry(within, between, settings),
+        "geometry_final": torch.stack([geometry(reference, rows) for rows in between]),
+        "geometry_current": torch.stack([geometry(within, rows) for rows in between]),
         "consistency_pairs": pairs,
         "consistency": _interval(bootstrap_pairs(pairs, **sampling)),
         "rsm_class": torch.stack([class_rsm(means[kind], labels) for kind in KINDS]),

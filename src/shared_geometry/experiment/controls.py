@@ -10,6 +10,7 @@ from shared_geometry.experiment.analysis import (
     geometry,
     responses_of_others,
     stacked,
+    triangles,
     variance_explained,
 )
 from shared_geometry.experiment.nulls import random_order, shuffled
@@ -35,12 +36,10 @@ def shuffled_control(activity: Activity, settings: Settings) -> dict[str, torch.
     x = activity.held_out - stacked(model.mean_)[..., None]
     shared = stacked(model.w_).mT @ x
     within = lower_triangle(within_rsms(x))
-    between = {
-        "native": lower_triangle(inter_rsms(x)),
-        "shared": lower_triangle(inter_rsms(shared)),
-    }
     return {
-        "control_geometry": geometry(within, between, settings),
+        "control_geometry": torch.stack(
+            [geometry(within, triangles(inter_rsms(y))) for y in (x, shared)]
+        ),
         "control_variance": variance_explained(model, *control[:2]),
     }
 

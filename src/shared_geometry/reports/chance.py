@@ -69,14 +69,14 @@ def p_sentence(answers: Answers) -> str:
         all_of_them, noise = (
             number(p_value(value.values, draws.sel(null=null).values).max()) for null in CHANCE
         )
-        single = p_value(found.lone.values, found.lone_draws.values)  # (layer, measure, network)
-        small = (single <= ALPHA).all((0, 1))
+        alone = lone_p(found)
+        small = (alone <= ALPHA).all(["layer", "lone_measure"])
         return (
             f"with {found.sizes['draw']} draws p is at least "
             f"{number(1 / (1 + found.sizes['draw']))}. The largest of all layers and measures is "
             f"{all_of_them} with all networks' images shuffled, {noise} for noise, and "
-            f"{number(lone_p(found).max())} where one network at a time is shuffled; "
-            f"{int(small.sum())} of {len(small)} networks have p ≤ {ALPHA:g} in every layer."
+            f"{number(alone.max())} where one network at a time is shuffled; "
+            f"{int(small.sum())} of {small.size} networks have p ≤ {ALPHA:g} in every layer."
         )
 
     return _lines(answers, say)
@@ -88,6 +88,8 @@ def networks_sentence(answers: Answers, wanted: float = WIDTH) -> str:
     def say(found: xr.Dataset) -> str:
         n, counts, widest = found.sizes["network"], [], []
         for measure in ("geometry", "left out"):
+            if bool(widths(found, measure).isel(size=-1).isnull().any()):
+                continue
             count = needed(found, measure, wanted)
             counts.append(f"{count} networks{' (extrapolated)' * (count > n)} for {NAMES[measure]}")
             widest.append(number(widths(found, measure).isel(size=-1).max(), 3))

@@ -28,7 +28,7 @@ from shared_geometry.claims.catalogue import (
     Condition,
     stated,
 )
-from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART, Found
+from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART, UNDECIDED, Found
 from shared_geometry.errors import DataError
 from shared_geometry.experiment.results import config_of, load_results
 from shared_geometry.reports.report import training_length
@@ -40,6 +40,7 @@ VERDICTS = {  # of one, of several
     HOLDS: ("holds", "hold"),
     IN_PART: ("holds in part", "hold in part"),
     FAILS: ("does not hold", "do not hold"),
+    UNDECIDED: (UNDECIDED, UNDECIDED),
     NOT_TESTED: (f"is {NOT_TESTED}", f"are {NOT_TESTED}"),
     NOT_RUN: ("has not been run yet", "have not been run yet"),
 }

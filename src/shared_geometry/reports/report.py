@@ -36,11 +36,12 @@ def training_length(found: xr.Dataset) -> str:
 def provenance_line(found: xr.Dataset) -> str:
     """Recipe, networks, commit, machine and time of a run or a study's answer, in one line."""
     config = config_of(found)
+    revised = f"{found.attrs['revised']}; " if "revised" in found.attrs else ""
     return (
         f"{config.networks} {_subject(found)}, recipe “{config.recipe}”, "
         f"{training_length(found)}, seed {config.seed}; "
         f"commit {found.attrs['commit'][:12]}; {found.attrs['hardware']}; "
-        f"{float(found.attrs['seconds']):.0f} s; {found.attrs['command']}"
+        f"{float(found.attrs['seconds']):.0f} s; {revised}{found.attrs['command']}"
     )
 
 
@@ -60,6 +61,7 @@ def describe_run(results: xr.Dataset) -> str:
     config, recipe = config_of(results), json.loads(results.attrs["recipe"])
     images = "all" if config.train_images is None else f"{config.train_images:,}"
     short = results.attrs.get("precision") == "bfloat16"
+    resampled = results.attrs.get("geometry_intervals") == "bootstrap"
     rows = {
         "Population": f"{config.networks} {_subject(results)}",
         "Training": f"recipe “{config.recipe}”, {recipe['epochs']} epochs, {images} images"
@@ -68,7 +70,8 @@ def describe_run(results: xr.Dataset) -> str:
         "Alignment": f"SRM on {100 * config.alignment_fraction:.0f} % of the unseen images, k = "
         + ("number of units" if config.components is None else str(config.components))
         + f", at most {config.max_units} units a layer",
-        "Intervals": f"95 %, {config.bootstrap:,} bootstrap resamples of the networks",
+        "Intervals": f"95 % over networks: of means by {config.bootstrap:,} resamples, of "
+        + ("correlations too" if resampled else "correlations by leaving out one at a time"),
     }
     table = "\n".join(f"| **{name}** | {value} |" for name, value in rows.items())
     note = (

@@ -13,12 +13,20 @@ import torch
 
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.experiment import nulls
-from shared_geometry.experiment.analysis import Activity, Settings, fit, stacked, variance_explained
+from shared_geometry.experiment.analysis import (
+    Activity,
+    Settings,
+    fit,
+    geometry,
+    stacked,
+    triangles,
+    variance_explained,
+)
 from shared_geometry.networks.activations import draw_units, standardise
 from shared_geometry.rsa import compare_rsms, inter_rsms, lower_triangle, within_rsms
 from shared_geometry.srm import SRM
 from shared_geometry.srm.score import power
-from shared_geometry.statistics import bootstrap_correlation_of_means, bootstrap_mean
+from shared_geometry.statistics import bootstrap_mean
 
 MEASURES = ("geometry", "published", "corrected", "left out")
 NULLS = {"shuffled": nulls.shuffled, "noise": nulls.noise_like, "classes": nulls.same_class}
@@ -28,7 +36,7 @@ class Measured(NamedTuple):
     """One population, measured: what all estimates and intervals are made of."""
 
     within: torch.Tensor  # (n_networks, n_pairs), the networks' own RSMs, means subtracted
-    between: torch.Tensor  # (n_networks, n_pairs), RSMs with the mean of the others, shared space
+    geometry: torch.Tensor  # (3,), corr(wRSM, iRSM) in shared space, with its interval
     variance: torch.Tensor  # (3, n_networks), in the order of MEASURES[1:]
     kept: torch.Tensor  # (n_networks,), part of held-out power that the k axes keep
 
@@ -51,9 +59,10 @@ def measured(activity: Activity, settings: Settings, model: SRM | None = None) -
     """
     model = fit(activity.alignment, settings) if model is None else model
     x, shared = _turned(activity, model)
+    within = lower_triangle(within_rsms(x))
     return Measured(
-        lower_triangle(within_rsms(x)),
-        lower_triangle(inter_rsms(shared)),
+        within,
+        geometry(within, triangles(inter_rsms(shared))),
         variance_explained(model, activity.alignment, activity.held_out)[:3],
         power(shared) / power(x),
     )
@@ -62,9 +71,8 @@ def measured(activity: Activity, settings: Settings, model: SRM | None = None) -
 def intervals(it: Measured, settings: Settings) -> torch.Tensor:
     """The four measures with their intervals over networks: (measure, bound)."""
     how = {"n_resamples": settings.n_resamples, "seed": settings.seed}
-    geometry = bootstrap_correlation_of_means(it.within, it.between, **how)
-    rows = [geometry, *(bootstrap_mean(row, **how) for row in it.variance)]
-    return torch.tensor(rows, dtype=torch.float64)
+    variance = [bootstrap_mean(row, **how) for row in it.variance]
+    return torch.cat([it.geometry[None], torch.tensor(variance, dtype=torch.float64)])
 
 
 def estimates(activity: Activity, model: SRM) -> torch.Tensor:

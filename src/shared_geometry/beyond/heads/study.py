@@ -59,7 +59,12 @@ def _ring(n: int) -> list[tuple[int, int]]:
 
 
 def _on_ring(matrix: Tensor) -> Tensor:
-    return torch.stack([matrix[pair] for pair in _ring(len(matrix))])
+    """Pseudo-values of the networks, whose mean is that of the pairs on the ring.
+
+    Each network is in two pairs, once with its layers and once with its head.
+    """
+    pairs = torch.stack([matrix[pair] for pair in _ring(len(matrix))])
+    return pairs + pairs.roll(1) - pairs.mean()
 
 
 def _matrices(layer: Layer) -> dict[str, Tensor]:

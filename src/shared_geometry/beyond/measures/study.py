@@ -31,7 +31,9 @@ from shared_geometry.experiment.analysis import (
     Activity,
     Settings,
     fit,
+    geometry,
     stacked,
+    triangles,
     variance_explained,
 )
 from shared_geometry.experiment.plan import Plan
@@ -47,7 +49,6 @@ from shared_geometry.similarity.comparison import (
 )
 from shared_geometry.similarity.orders import agreement, reliability
 from shared_geometry.statistics import (
-    bootstrap_correlation_of_means,
     bootstrap_mean,
     bootstrap_pairs,
 )
@@ -90,15 +91,15 @@ def whole(activity: Activity, settings: Settings) -> torch.Tensor:
     how = {"n_resamples": settings.n_resamples, "seed": settings.seed}
     model = fit(activity.alignment, settings)
     shared = stacked(model.w_).mT @ activity.held_out
-    within, between = (
-        lower_triangle(r) for r in (within_rsms(activity.held_out), inter_rsms(shared))
-    )
+    within = lower_triangle(within_rsms(activity.held_out))
     variance = variance_explained(model, activity.alignment, activity.held_out)
-    rows = (
-        bootstrap_correlation_of_means(within, between, **how),
-        bootstrap_mean(variance[VARIANCE.index("left out")], **how),
+    explained = bootstrap_mean(variance[VARIANCE.index("left out")], **how)
+    return torch.stack(
+        [
+            geometry(within, triangles(inter_rsms(shared))),
+            torch.tensor(explained, dtype=torch.float64),
+        ]
     )
-    return torch.tensor(rows, dtype=torch.float64)
 
 
 def at_the_end(activity: Activity, labels: Labels, settings: Settings) -> dict[str, torch.Tensor]:
