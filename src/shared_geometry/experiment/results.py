@@ -11,7 +11,7 @@ from shared_geometry.config import Config
 from shared_geometry.errors import DataError
 from shared_geometry.experiment.analysis import BOUNDS, KINDS, READINGS, SPACES, VARIANCE
 
-FORMAT = 3
+FORMAT = 4
 
 # What `analysis.analyse_layer` returns for one layer at one checkpoint, and its dimensions;
 # then what `controls.controls` adds at the last one.

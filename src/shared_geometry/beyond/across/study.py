@@ -33,7 +33,7 @@ from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
 from shared_geometry.statistics import bootstrap_mean
 
-FORMAT = 1
+FORMAT = 2
 USES = ("similarity/maps", "similarity/moments", "similarity/shape", "networks/architectures")
 
 AT_MOST = 5  # networks of a population

@@ -30,7 +30,7 @@ from shared_geometry.experiment.population import Progress, of_all
 from shared_geometry.statistics import bootstrap_mean
 from shared_geometry.training import load_checkpoint, train_population, training_digest
 
-FORMAT = 1
+FORMAT = 2
 ARCHITECTURES = ("resnet18",)
 IMAGES = 1000  # unseen images over which variances are taken, at most; evenly spaced
 TRAINED, CONTROL = "as trained", "without the penalty"

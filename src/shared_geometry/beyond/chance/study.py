@@ -34,7 +34,7 @@ from shared_geometry.experiment.population import Progress, activities
 from shared_geometry.rsa import consistency
 from shared_geometry.statistics import bootstrap_mean, p_value
 
-FORMAT = 1
+FORMAT = 2
 MOST_UNITS = 256
 N_DRAWS = 19  # under each null: what lies above all of them has p = 1/20
 N_UNTRAINED = 9  # of untrained networks, where the null's mean is needed alone

@@ -34,7 +34,7 @@ from shared_geometry.experiment.population import Progress
 from shared_geometry.experiment.steps import shown_images
 from shared_geometry.statistics import bootstrap_mean
 
-FORMAT = 2
+FORMAT = 3
 USES = ("networks/stitching",)  # what a channel is
 BY_BRAINIAK = True  # is one of the choices
 

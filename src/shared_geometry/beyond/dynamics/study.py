@@ -17,7 +17,7 @@ from shared_geometry.rsa import consistency, lower_triangle, within_rsms
 from shared_geometry.statistics import bootstrap_mean
 from shared_geometry.theory.stability import gap, misfit
 
-FORMAT = 1
+FORMAT = 2
 USES = ("theory/stability", "claims/centring")
 IMAGES = 500  # held-out images that are compared, at most; evenly spaced over the classes
 

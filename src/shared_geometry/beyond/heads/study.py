@@ -23,7 +23,7 @@ from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress, network_at, silent
 from shared_geometry.statistics import bootstrap_mean, bootstrap_pairs
 
-FORMAT = 1
+FORMAT = 2
 USES = ("networks/stitching", "similarity/shape")  # that the answer hangs on
 
 SIZES = (10, 30, 100, 300, 1000, 3000)  # alignment images that are tried, besides all

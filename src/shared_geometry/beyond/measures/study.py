@@ -53,7 +53,7 @@ from shared_geometry.statistics import (
     bootstrap_pairs,
 )
 
-FORMAT = 1
+FORMAT = 2
 USES = tuple(f"similarity/{name}" for name in ("moments", "cca", "shape", "comparison"))
 MOST_PLACES = 36  # layers times checkpoints at which pairs are compared
 

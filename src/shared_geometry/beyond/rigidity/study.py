@@ -33,7 +33,7 @@ from shared_geometry.similarity.prediction import (
 )
 from shared_geometry.statistics import bootstrap_mean, bootstrap_pairs
 
-FORMAT = 1
+FORMAT = 2
 USES = tuple(
     f"similarity/{name}" for name in ("maps", "canonical", "moments", "cca", "shape", "prediction")
 )
