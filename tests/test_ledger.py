@@ -266,7 +266,7 @@ def test_the_summary_counts_every_row_once(results):
     rows = [*ledger.theory_rows(0), *ledger.experiment_rows({CONDITION: results})]
     text = ledger.summary(rows)
     n = len(rows)
-    assert text.startswith(f"Of {n} entries")
+    assert text.startswith(f"The claims make {n} entries")
     assert "3 hold, 7 are not tested at the paper's length" in text
     assert f"{n - 10} have not been run yet" in text
     assert text.endswith("6 hold, 1 holds in part.")

@@ -40,7 +40,7 @@ VERDICTS = {  # of one, of several
     HOLDS: ("holds", "hold"),
     IN_PART: ("holds in part", "hold in part"),
     FAILS: ("does not hold", "do not hold"),
-    UNDECIDED: (UNDECIDED, UNDECIDED),
+    UNDECIDED: (UNDECIDED,) * 2,
     NOT_TESTED: (f"is {NOT_TESTED}", f"are {NOT_TESTED}"),
     NOT_RUN: ("has not been run yet", "have not been run yet"),
 }
@@ -190,8 +190,8 @@ def _cell(row: Row, pages: frozenset[str]) -> str:
     value = escape(row.found.value)
     if row.page not in pages:
         return value
-    anchor = f"#{row.claim.figure}" if row.claim.figure else ""
-    return f'{value} (<a href="{row.page}.html{anchor}">figure</a>)'
+    anchor, word = (f"#{row.claim.figure}", "figure") if row.claim.figure else ("", "chapter")
+    return f'{value} (<a href="{row.page}.html{anchor}">{word}</a>)'
 
 
 def verdict_text(row: Row) -> str:
@@ -247,10 +247,13 @@ def claim_table(
 
 def summary(rows: Sequence[Row]) -> str:
     """How many claims hold, in a sentence."""
-    text = f"Of {len(rows)} entries, a claim under a condition each, {_counts(rows, 'verdict')}."
+    text = (
+        f"The claims make {len(rows)} entries, one for each claim and condition: "
+        f"{_counts(rows, 'verdict')}."
+    )
     short = [row.found for row in rows if row.verdict == NOT_TESTED]
     if short:
-        text += f" In the shorter runs that there are, {_counts(short, 'outcome')}."
+        text += f" Of these last, shown by shorter runs alone, {_counts(short, 'outcome')}."
     return text
 
 

@@ -1,1 +1,1 @@
-"""What do Figure 3's numbers hang on?"""
+"""What do Figure 3's numbers depend on?"""

@@ -1,4 +1,4 @@
-"""What Figure 3's numbers hang on: the analysis repeated, one choice at a time made otherwise.
+"""What Figure 3's numbers depend on: the analysis repeated, one choice at a time made otherwise.
 
 The paper's text leaves some choices open, and its authors' code makes each in one way.  Here the
 networks stay as they are.  Every layer is analysed as the config says, and again with one thing
@@ -194,7 +194,7 @@ def judge(found: xr.Dataset) -> Found:
 
 CLAIM = Claim(
     "choices",
-    "The variance explained does not hang on how activity is chosen, scaled and analysed",
+    "The variance explained does not depend on how activity is chosen, scaled and analysed",
     "Figure 3, middle; the authors' code",
     f"in each layer, by each choice: the 95 % interval of the change lies within ±{rules.CLOSE}",
     "choices",
