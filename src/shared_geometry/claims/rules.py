@@ -15,13 +15,16 @@ import xarray as xr
 from scipy.stats import spearmanr
 
 from shared_geometry.basics.wording import interval_text, layer_name, number, power_of_ten
+from shared_geometry.experiment.results import CHANNELS, native_control
 from shared_geometry.theory.propositions import deviation, response_of, same_geometry
 
 HOLDS, IN_PART, FAILS = "holds", "holds in part", "does not hold"
+UNDECIDED = "cannot be told"
 
 HIGH = 0.8  # a correlation at least this high is called high
 NO_STRUCTURE = 0.1  # a correlation at most this far from zero is called none
 NEAR, CLOSE = 0.01, 0.05  # how far a stated share of variance may be off
+_ONE_UNIT_A_CHANNEL = "dense"  # such a layer
 _SHOWN = 4  # parts that are listed one by one
 EXACT = 1e-10  # largest relative deviation from an identity
 
@@ -29,17 +32,23 @@ EXACT = 1e-10  # largest relative deviation from an identity
 class Found(NamedTuple):
     """What a rule says of some results."""
 
-    outcome: str  # HOLDS, IN_PART or FAILS
+    outcome: str  # HOLDS, IN_PART, FAILS or UNDECIDED
     value: str  # our numbers, in words
 
 
-def overall(parts: Sequence[bool]) -> str:
-    """HOLDS if all parts do, IN_PART if some, FAILS if none."""
-    return HOLDS if all(parts) else IN_PART if any(parts) else FAILS
+def overall(parts: Sequence[bool | None]) -> str:
+    """HOLDS if all parts do, IN_PART if some, FAILS if none; None is a part that cannot be told."""
+    if all(parts):
+        return HOLDS
+    if any(parts):
+        return IN_PART
+    return UNDECIDED if any(part is None for part in parts) else FAILS
 
 
-def _count(parts: Sequence[bool], what: str) -> str:
-    return f"{sum(parts)} of {len(parts)} {what}"
+def _count(parts: Sequence[bool | None], what: str) -> str:
+    unknown = sum(part is None for part in parts)
+    text = f"{sum(map(bool, parts))} of {len(parts)} {what}"
+    return f"{text}, {unknown} of which {UNDECIDED}" if unknown else text
 
 
 def all_above(
@@ -201,14 +210,20 @@ def aligned(results: xr.Dataset) -> Found:
 
 
 def native_is_formless(results: xr.Dataset) -> Found:
-    """corr(wRSM, iRSM) in native space at the end, among those of randomly ordered units."""
+    """corr(wRSM, iRSM) in native space at the end, among those of randomly numbered channels.
+
+    Older results put units in a random order, which breaks channels up: unless a layer has one unit
+    a channel, the range can be too narrow, and a value outside it cannot be told.
+    """
     final = results.geometry_final.sel(reading="published", space="native", bound="estimate")
     rows, parts = [], []
     for label in results.layer.values:
         value = float(final.isel(checkpoint=-1).sel(layer=label))
         draws = results.control_native.sel(layer=label).values
         low, high = draws.min(), draws.max()
-        parts.append(bool(low <= value <= high))
+        inside = bool(low <= value <= high)
+        right = native_control(results) == CHANNELS or label == _ONE_UNIT_A_CHANNEL
+        parts.append(inside if inside or right else None)
         chance = f"random {number(low)} to {number(high)}"
         rows.append(f"{layer_name(label)} {number(value)} ({chance})")
     return Found(overall(parts), f"{_count(parts, 'layers')}: {'; '.join(_ends(rows))}")
