@@ -44,9 +44,9 @@ def test_a_run_gives_labelled_results_with_their_provenance(finished):
     xr.testing.assert_identical(results, on_disk)
 
 
-def test_the_control_of_native_space_keeps_the_channels_that_the_units_lie_in(finished):
+def test_the_control_of_native_space_keeps_the_channels_that_the_units_lie_in(finished, tmp_path):
     results, output = finished
-    it = plan(SMOKE, output=output)
+    it = plan(SMOKE, output=output)._replace(folder=tmp_path)
     assert results.attrs["native_control"] == "channels"
     assert it.channels["pool1"] < it.sizes["pool1"]
     assert it.channels["dense"] == it.sizes["dense"]

@@ -117,11 +117,12 @@ def relabelled_channels(
     x = activity.held_out
     n, units, _ = x.shape
     channels = torch.arange(units).expand(n, -1) if channels is None else channels
+    present = [c.unique(return_inverse=True)[1] for c in channels]  # 0 to their number
     within = lower_triangle(within_rsms(x).mean(0))
     found = []
     for draw in range(n_draws):
         generator = torch_generator(settings.seed, "units", draw)
-        numbers = [torch.randperm(int(c.max()) + 1, generator=generator)[c] for c in channels]
+        numbers = [torch.randperm(int(c.max()) + 1, generator=generator)[c] for c in present]
         orders = torch.stack(numbers).argsort(dim=1, stable=True)
         turned = x.gather(1, orders.to(x.device)[..., None].expand_as(x))
         found.append(correlation(within, lower_triangle(inter_rsms(turned).mean(0))).item())
