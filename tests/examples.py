@@ -6,7 +6,7 @@ import torch
 from shared_geometry.config import Config
 from shared_geometry.experiment.analysis import Activity, Settings, analyse_layer
 from shared_geometry.experiment.controls import controls
-from shared_geometry.experiment.results import assemble
+from shared_geometry.experiment.results import CHANNELS, assemble
 from shared_geometry.training.recipes import recipe
 
 CHECKPOINTS = [0.0, 0.5, 2.0]
@@ -47,6 +47,7 @@ def small_results(n_networks=3):
         "config": config.to_json(),
         "recipe": recipe("fast", "convnet", epochs=2).to_json(),
         "command": config.command,
+        "native_control": CHANNELS,
         "commit": "0123456789abcdef",
         "versions": '{"numpy": "2.0"}',
         "hardware": "a machine, 2 cores",

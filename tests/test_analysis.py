@@ -11,7 +11,9 @@ from shared_geometry.experiment.analysis import (
     fit,
     variance_explained,
 )
-from shared_geometry.experiment.controls import permuted_units, shuffled_control
+from shared_geometry.experiment.controls import relabelled_channels, shuffled_control
+from shared_geometry.networks.activations import standardise
+from shared_geometry.rsa import correlation, inter_rsms, lower_triangle, within_rsms
 
 N, UNITS, CLASSES = 4, 30, 5
 SETTINGS = Settings(n_components=None, centre=True, solver="torch", n_resamples=200, seed=0)
@@ -64,16 +66,63 @@ def test_shuffled_images_leave_nothing_to_align():
     assert real["variance"][2].min() > 0.8
 
 
-def test_units_in_a_random_order_say_what_chance_does_in_native_space():
+def test_channels_in_a_random_order_say_what_chance_does_in_native_space():
     rng = np.random.default_rng(4)
     spread = torch.from_numpy(rng.normal(size=(2, 40)))  # two dimensions: chance does much
     x = torch.from_numpy(rng.normal(size=(N, UNITS, 2))) @ spread
     activity = Activity(x, x, torch.arange(40) % CLASSES)
-    draws = permuted_units(activity, SETTINGS, 40)
+    draws = relabelled_channels(activity, SETTINGS, n_draws=40)
     assert draws.abs().max() > 0.3
     same = Activity(x[:1].expand(N, -1, -1), x[:1].expand(N, -1, -1), activity.labels)
     real = analyse_layer(same, IMAGES, None, SETTINGS)["geometry_current"][0, 0, 0]
-    assert real > permuted_units(same, SETTINGS, 40).max()  # units that do correspond stand out
+    draws = relabelled_channels(same, SETTINGS, n_draws=40)
+    assert real > draws.max()  # units that do correspond stand out
+
+
+def convolved(seed, drawn, channels=6, places=20, images=20):
+    """Networks whose channels look for random features at the same places of the same images."""
+    rng = np.random.default_rng(seed)
+    patches = rng.normal(size=(4, places, images))
+    filters = rng.normal(size=(N, channels, 4))
+    x = np.maximum(np.einsum("ncd,dpi->ncpi", filters, patches), 0)
+    units = [np.sort(rng.permutation(channels * places)[:drawn]) for _ in range(N)]
+    x = np.stack([xi.reshape(channels * places, images)[u] for xi, u in zip(x, units, strict=True)])
+    return standardise(torch.from_numpy(x)), torch.from_numpy(np.stack(units)) // places
+
+
+def outside_the_control(drawn, by_channel, populations=40, n_draws=39):
+    """Populations whose native corr(wRSM, iRSM) is outside the range of its draws; 2 expected."""
+    found = 0
+    for seed in range(populations):
+        x, channels = convolved(seed, drawn)
+        activity = Activity(x, x, torch.zeros(x.shape[-1]))
+        real = correlation(*(lower_triangle(r(x)).mean(0) for r in (within_rsms, inter_rsms)))
+        given = channels if by_channel else None
+        draws = relabelled_channels(activity, SETTINGS, given, n_draws)
+        found += bool(not draws.min() <= real <= draws.max())
+    return found
+
+
+@pytest.mark.parametrize("drawn", [120, 70])
+def test_the_order_in_which_channels_come_is_one_of_many(drawn):
+    assert outside_the_control(drawn, by_channel=True) <= 6  # 7 or more: 3 times in 1000
+
+
+def test_the_order_in_which_units_come_is_not():
+    assert outside_the_control(120, by_channel=False) >= 15
+
+
+def test_units_of_a_channel_stay_together_and_in_their_order():
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 6, 20)))
+    channels = torch.tensor([[0, 0, 0, 2, 2, 2], [1, 1, 1, 1, 1, 1]])
+    activity = Activity(x, x, torch.zeros(20))
+    within = lower_triangle(within_rsms(x).mean(0))
+    swapped = torch.stack([x[0].roll(3, 0), x[1]])
+    possible = [correlation(within, lower_triangle(inter_rsms(y).mean(0))) for y in (x, swapped)]
+    draws = relabelled_channels(activity, SETTINGS, channels, 20)
+    near = torch.isclose(draws[:, None], torch.stack(possible))
+    assert near.any(0).all()
+    assert near.any(1).all()
 
 
 def test_more_noise_means_less_variance_explained():

@@ -8,6 +8,7 @@ import xarray as xr
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError, SetAside
 from shared_geometry.experiment import population, print_progress, run, steps
+from shared_geometry.experiment.controls import relabelled_channels
 from shared_geometry.experiment.plan import plan
 from shared_geometry.experiment.results import load_results, save_results
 from shared_geometry.experiment.steps import shown_images
@@ -41,6 +42,21 @@ def test_a_run_gives_labelled_results_with_their_provenance(finished):
     assert json.loads(results.attrs["versions"])["torch"]
     on_disk = load_results(output / SMOKE.digest / "results.nc")
     xr.testing.assert_identical(results, on_disk)
+
+
+def test_the_control_of_native_space_keeps_the_channels_that_the_units_lie_in(finished, tmp_path):
+    results, output = finished
+    it = plan(SMOKE, output=output)._replace(folder=tmp_path)
+    assert results.attrs["native_control"] == "channels"
+    assert it.channels["pool1"] < it.sizes["pool1"]
+    assert it.channels["dense"] == it.sizes["dense"]
+    activity = dict(population.activities(it))["pool1"]
+    channels = steps.drawn_channels(it, "pool1")
+    assert channels.shape == activity.held_out.shape[:2]
+    assert (channels.diff() >= 0).all()
+    ours, units = (relabelled_channels(activity, it.settings, c) for c in (channels, None))
+    np.testing.assert_allclose(results.control_native.sel(layer="pool1"), ours, atol=1e-5)
+    assert not np.allclose(ours, units, atol=1e-3)
 
 
 def test_no_measure_is_missing_or_out_of_range(finished):

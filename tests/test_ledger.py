@@ -260,6 +260,46 @@ def test_the_simulation_is_judged_by_its_numbers(simulated):
     assert rules.finds_rotations(spoiled).outcome == IN_PART
 
 
+def of_older_runs(results):
+    """The same, had units been put in a random order: the attribute is newer than they are."""
+    del results.attrs["native_control"]
+    return results
+
+
+def spoil_native_pooling(results):
+    results.geometry_final.loc[{"space": "native", "layer": "pool1"}] = interval(0.5)
+
+
+def test_outside_the_range_of_units_in_random_order_nothing_can_be_told_of_a_convolution(results):
+    older = of_older_runs(results.copy(deep=True))
+    assert rules.native_is_formless(older).outcome == HOLDS
+    spoil_native_pooling(older)
+    found = rules.native_is_formless(older)
+    assert found.outcome == IN_PART
+    assert "1 of 2 layers, 1 of which cannot be told" in found.value
+    spoil_native(older)  # a dense layer, which can be told
+    assert rules.native_is_formless(older).outcome == UNDECIDED
+    only = older.sel(layer=["pool1"])
+    assert rules.native_is_formless(only).outcome == UNDECIDED
+    spoil_native_pooling(results)
+    assert rules.native_is_formless(results.sel(layer=["pool1"])).outcome == FAILS
+
+
+@pytest.mark.parametrize(
+    ("parts", "outcome"),
+    [
+        ([True, True], HOLDS),
+        ([True, None], IN_PART),
+        ([True, False], IN_PART),
+        ([False, None], UNDECIDED),
+        ([None], UNDECIDED),
+        ([False, False], FAILS),
+    ],
+)
+def test_a_part_that_cannot_be_told_neither_holds_nor_fails(parts, outcome):
+    assert rules.overall(parts) == outcome
+
+
 def test_the_summary_counts_every_row_once(results):
     results.attrs["recipe"] = recipe("fast", "convnet").to_json()
     spoil_native(results)

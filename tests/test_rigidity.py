@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,15 @@ from sklearn.cross_decomposition import CCA
 from sklearn.linear_model import LinearRegression, Ridge
 
 from shared_geometry import figures
-from shared_geometry.beyond.rigidity import dimensions
+from shared_geometry.beyond.rigidity import dimensions, surrogates
 from shared_geometry.beyond.rigidity import study as rigidity
-from shared_geometry.beyond.rigidity.surrogates import halves, known_populations, rigid_population
+from shared_geometry.beyond.rigidity.surrogates import (
+    TOLERANCE,
+    halves,
+    known_populations,
+    rigid_but_noisy,
+    rigid_population,
+)
 from shared_geometry.beyond.studies import load_study, study, study_path
 from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART
 from shared_geometry.config import Config
@@ -252,13 +260,48 @@ def gain(given):
 
 
 def test_rigid_networks_gain_from_a_linear_map_what_rigid_ones_with_noise_do_and_no_more():
-    bent, rigid = stretched()
+    apart, rigid = stretched()
     level, real = gain(rigid)
     made_level, made = gain(rigid_population(*rigid, level, 0))
     assert made_level == pytest.approx(level, abs=0.05)
     assert made == pytest.approx(real, abs=0.01)
-    level, real = gain(bent)
-    assert gain(rigid_population(*bent, level, 0))[1] < real / 3
+    level, real = gain(apart)
+    assert gain(rigid_population(*apart, level, 0))[1] < real / 3
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        stretched()[0],
+        rigid_but_noisy(),
+        [x[..., :60] for x in rigid_but_noisy()],  # rotations fit what is private
+        known_populations()["rotated copies"],
+    ],
+)
+def test_a_rotation_explains_of_rigid_networks_what_it_does_of_those_they_are_made_from(given):
+    level, _ = gain(given)
+    assert gain(rigid_population(*given, level, 0))[0] == pytest.approx(level, abs=0.005)
+
+
+def test_what_no_rigid_network_can_meet_is_met_as_nearly_as_it_can(monkeypatch):
+    given, steps = known_populations()["nothing shared"], []
+
+    def counted(*args, **kwargs):
+        steps.append(None)
+        return explained_by_maps(*args, **kwargs)
+
+    monkeypatch.setattr(surrogates, "explained_by_maps", counted)
+    made = rigid_population(*given, -0.5, 0)
+    assert gain(made)[0] == pytest.approx(-0.5, abs=0.01)
+    steps.clear()
+    assert gain(rigid_population(*given, -1.5, 0))[0] < -0.9
+    assert len(steps) == surrogates._STEPS
+
+
+def test_networks_that_are_rigid_but_noisy_gain_more_than_their_like():
+    said = rigidity_report.caution_sentence()
+    gains = [float(part) for part in re.findall(r"0\.\d\d", said)]
+    assert 0 < gains[1] < gains[0]
 
 
 def test_halves_are_disjoint_units_of_the_networks():
@@ -530,18 +573,63 @@ def test_tables_have_a_row_a_layer_and_words_name_the_populations(answers):
         assert "another" in say(answers)
 
 
-def test_layers_are_named_where_controls_do_not_account_for_the_gain(answers):
+def made_of(answers, networks, rigid, missed=0.0):
+    """An answer whose shares are as given, all layers alike, and whose linear maps are equal."""
     made = answers["one"].copy(deep=True)
-    made["share"].loc[{"population": "rigid networks"}] = 0.95
-    made["share"].loc[{"population": "networks"}] = 0.8
-    made["share"].loc[{"population": "networks", "layer": "dense"}] = 0.95
-    made["share"].loc[{"population": "halves of one network"}] = 0.7
+    for name, value in (("networks", networks), ("rigid networks", rigid)):
+        made["share"].loc[{"population": name}] = value
+        made.compared.loc[{"population": name}] = 0.6
+    made.compared.loc[{"population": "rigid networks", "map": "rotation"}] = 0.6 + missed
+    return made
+
+
+def columns(answer, which):
+    rows = rigidity_report.reasons({"made": answer}).splitlines()
+    table = [line.strip("| ").split(" | ") for line in rows if line.startswith("| ")]
+    return [row[which] for row in table[2:]]
+
+
+def test_layers_are_told_where_private_activity_does_not_account_for_the_gain(answers):
+    made = made_of(answers, 0.8, 0.95)
+    made["share"].loc[{"population": "networks", "layer": "dense"}] = 0.97
+    made["share"].loc[{"population": "networks", "layer": "pool2", "bound": "high"}] = 0.96
+    assert columns(made, 3) == ["yes", "cannot be told", "no"]
+    assert columns(made, 1) == ["0.60 / 0.60"] * 3
+
+
+def test_a_linear_map_that_explains_more_than_in_rigid_networks_shows_it_as_well(answers):
+    made = made_of(answers, 0.9, 0.9)
+    assert columns(made, 3) == ["cannot be told"] * 3
+    made.compared.loc[{"population": "networks", "map": "linear", "layer": "pool2"}] = 0.7
+    assert columns(made, 3) == ["cannot be told", "yes", "cannot be told"]
+    assert columns(made, 2)[1] == "0.70 / 0.60"
+
+
+def test_rigid_networks_that_miss_the_rotation_are_not_compared_and_a_miss_is_no_difference(
+    answers,
+):
+    assert set(columns(made_of(answers, 0.8, 0.95, 1.5 * TOLERANCE), 3)) == {
+        "no match: off by 0.03"
+    }
+    assert set(columns(made_of(answers, 0.8, 0.95, -TOLERANCE / 2), 3)) == {"yes"}
+    assert set(columns(made_of(answers, 0.8, 0.81, TOLERANCE / 2), 3)) == {"cannot be told"}
+
+
+def test_layers_are_told_that_are_less_rigid_than_halves_of_one_network(answers):
+    made = answers["one"].copy(deep=True)
+    made["share"].loc[{"population": "networks"}] = [[[0.8]], [[0.8]], [[0.95]]]
     made["share"].loc[{"population": "halves of two networks"}] = 0.7
-    row = rigidity_report.reasons({"made": made}).splitlines()[-1]
-    assert row == "| made | the first pooling layer, the second pooling layer | no layer |"
+    made["share"].loc[{"population": "halves of one network"}] = [[[0.8]], [[0.7]], [[0.6]]]
+    assert columns(made, 4) == ["yes", "cannot be told", "no"]
     assert "in 3 of 3 layers (it changes by 0.10 to 0.25)" in rigidity_report.width_sentence(
         {"made": made}
     )
+
+
+def test_what_has_no_share_cannot_be_told(answers):
+    made = made_of(answers, np.nan, np.nan)
+    made["share"][:] = np.nan
+    assert set(columns(made, 3) + columns(made, 4)) == {"cannot be told"}
 
 
 def test_what_has_no_number_is_said_in_words(answers):

@@ -223,6 +223,18 @@ def test_on_pure_noise_nothing_is_explained_but_what_a_network_explains_of_itsel
     np.testing.assert_allclose(between, 0, atol=0.02)
 
 
+@pytest.mark.parametrize("k", [5, 20, 40])
+def test_on_noise_of_any_spectrum_the_score_is_what_the_axes_keep_over_the_networks(k):
+    spectrum = np.arange(1, 41)[:, None] ** -0.75
+    x = spectrum * np.random.default_rng(0).normal(size=(5, 40, 8000))
+    model, held_out = SRM(k).fit(x[..., :4000]), x[..., 4000:]
+    centred = held_out - np.stack(model.mean_)[..., None]
+    kept = np.sum(np.square(model.transform(held_out))) / np.sum(np.square(centred))
+    assert kept == pytest.approx(1) if k == 40 else kept > 1.5 * k / 40
+    assert model.score(held_out) == pytest.approx(kept / 5, abs=0.003)
+    assert model.score(held_out, leave_one_out=True) == pytest.approx(-kept / 4, abs=0.003)
+
+
 def test_dead_and_duplicated_units_leave_w_orthonormal_and_the_fit_deterministic(data):
     x = data.copy()
     x[0, 5:9] = 0

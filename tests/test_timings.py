@@ -7,7 +7,7 @@ import xarray as xr
 
 from shared_geometry import figures
 from shared_geometry.basics.randomness import torch_generator
-from shared_geometry.cost.convergence import courses, decaying
+from shared_geometry.cost.convergence import courses, decaying, ends
 from shared_geometry.cost.timings import (
     chapters_table,
     comparison,
@@ -172,6 +172,15 @@ def test_every_course_of_ours_rises_to_one_optimum_where_bases_are_square(runs):
     assert all((np.diff(explained) >= 0).all() for explained in ours)
     np.testing.assert_allclose([e[-1] for e in ours], ours[0][-1], atol=1e-6)
     assert ours[0][0] > max(e[0] for e in ours[1:])  # our own start is ahead of a random one
+
+
+def test_starts_end_apart_where_networks_share_little_and_at_one_value_where_they_share_much():
+    clear, noisy = (
+        ends(decaying(5, 20, 150, noise, torch_generator(0, "test")), 20, 3, seed=0)
+        for noise in (0.4, 2.0)
+    )
+    assert np.ptp(clear) < 1e-9
+    assert np.ptp(noisy) > 1e-6
 
 
 def test_the_chapters_words_on_brainiak_hold(runs):

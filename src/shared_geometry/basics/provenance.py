@@ -16,6 +16,7 @@ _ANALYSIS = (
     "datasets/loading",
     "networks/activations",
     "networks/hooks",
+    "networks/stitching",
     "srm/*",
     "rsa",
     "statistics",

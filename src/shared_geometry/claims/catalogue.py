@@ -128,8 +128,9 @@ EXPERIMENTS = (
         "Unaligned, the inter-network RSM has no meaningful structure",
         "Figure 1B, section 3",
         f"in each layer, corr(wRSM, iRSM) lies among those of {N_PERMUTATIONS} random orders of "
-        f"each network's units (chance leaves that range in {200 / (N_PERMUTATIONS + 1):g} % "
-        "of layers)",
+        f"each network's channels (chance leaves that range in {200 / (N_PERMUTATIONS + 1):g} % "
+        "of layers); older results put units in random order, whose range can be too narrow in a "
+        f"convolutional layer: a value outside it {rules.UNDECIDED}",
         "rsm-triplet",
         rules.native_is_formless,
         trained=True,

@@ -16,6 +16,7 @@ import xarray as xr
 from scipy.stats import spearmanr
 
 from shared_geometry.basics.wording import interval_text, layer_name, number, power_of_ten
+from shared_geometry.experiment.results import CHANNELS, native_control
 from shared_geometry.theory.propositions import deviation, response_of, same_geometry
 
 HOLDS, IN_PART, FAILS = "holds", "holds in part", "does not hold"
@@ -25,6 +26,7 @@ HIGH = 0.8  # a correlation at least this high is called high
 NO_STRUCTURE = 0.1  # a correlation at most this far from zero is called none
 NEAR, CLOSE = 0.01, 0.05  # how far a stated share of variance may be off
 CHANCE = 0.05  # largest p of an order of layers that counts
+_ONE_UNIT_A_CHANNEL = "dense"  # such a layer
 _SHOWN = 4  # parts that are listed one by one
 EXACT = 1e-10  # largest relative deviation from an identity
 
@@ -37,9 +39,11 @@ class Found(NamedTuple):
 
 
 def overall(parts: Sequence[bool | None]) -> str:
-    """HOLDS if all parts do, IN_PART if some; if none, UNDECIDED if some are None, else FAILS."""
+    """HOLDS if all parts do, IN_PART if some, FAILS if none; None is a part that cannot be told."""
+    if all(parts):
+        return HOLDS
     if any(parts):
-        return HOLDS if all(parts) else IN_PART
+        return IN_PART
     return UNDECIDED if any(part is None for part in parts) else FAILS
 
 
@@ -224,14 +228,20 @@ def aligned(results: xr.Dataset) -> Found:
 
 
 def native_is_formless(results: xr.Dataset) -> Found:
-    """corr(wRSM, iRSM) in native space at the end, among those of randomly ordered units."""
+    """corr(wRSM, iRSM) in native space at the end, among those of randomly numbered channels.
+
+    Older results put units in a random order, which breaks channels up: unless a layer has one unit
+    a channel, the range can be too narrow, and a value outside it cannot be told.
+    """
     final = results.geometry_final.sel(reading="published", space="native", bound="estimate")
     rows, parts = [], []
     for label in results.layer.values:
         value = float(final.isel(checkpoint=-1).sel(layer=label))
         draws = results.control_native.sel(layer=label).values
         low, high = draws.min(), draws.max()
-        parts.append(bool(low <= value <= high))
+        inside = bool(low <= value <= high)
+        right = native_control(results) == CHANNELS or label == _ONE_UNIT_A_CHANNEL
+        parts.append(inside if inside or right else None)
         chance = f"random {number(low)} to {number(high)}"
         rows.append(f"{layer_name(label)} {number(value)} ({chance})")
     return Found(overall(parts), f"{_count(parts, 'layers')}: {'; '.join(_ends(rows))}")

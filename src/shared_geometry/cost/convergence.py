@@ -10,6 +10,8 @@ from shared_geometry.srm import fitting
 from shared_geometry.srm.model import SRM
 from shared_geometry.srm.products import inner
 
+_REST, _PATIENCE = 1e-9, 1000  # part of the variance a sweep may still gain; sweeps at most
+
 
 class Course(NamedTuple):
     """One solver from one start."""
@@ -63,6 +65,38 @@ def _brainiak(x: torch.Tensor, k: int, sweeps: int, kind: str) -> np.ndarray:
     return np.asarray(found)
 
 
+def _random_starts(x: torch.Tensor, k: int, starts: int, seed: int) -> list[list[torch.Tensor]]:
+    """Random orthonormal bases, for every start one a network."""
+
+    def basis(r: int, i: int) -> torch.Tensor:
+        generator = torch_generator(seed, "start", r, i)
+        return torch.linalg.qr(torch.randn(x.shape[1], k, dtype=x.dtype, generator=generator))[0]
+
+    return [[basis(r, i) for i in range(len(x))] for r in range(starts)]
+
+
+def ends(x: torch.Tensor, k: int, starts: int, seed: int) -> np.ndarray:
+    """Part of the variance that our solver explains where it comes to rest, from random starts.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_networks, n_units, n_samples), float64
+        Taken as it is, without subtracting means.
+    k, starts, seed : int
+        As in `courses`, whose random starts these are.
+
+    Returns
+    -------
+    array of shape (starts,)
+    """
+    total = float(inner(x, x).sum())
+    models = (
+        SRM(k, tol=_REST, max_sweeps=_PATIENCE, center=False).fit(x, w=start)
+        for start in _random_starts(x, k, starts, seed)
+    )
+    return np.asarray([1 - model.objective_[-1] / total for model in models])
+
+
 def courses(x: torch.Tensor, k: int, sweeps: int, starts: int, seed: int) -> list[Course]:
     """Variance explained after each sweep: ours from its own and from random starts, BrainIAK's.
 
@@ -84,17 +118,7 @@ def courses(x: torch.Tensor, k: int, sweeps: int, starts: int, seed: int) -> lis
         anything are counted as they are.
     """
     total = float(inner(x, x).sum())
-    random = [
-        [
-            torch.linalg.qr(
-                torch.randn(
-                    x.shape[1], k, dtype=x.dtype, generator=torch_generator(seed, "start", r, i)
-                )
-            )[0]
-            for i in range(len(x))
-        ]
-        for r in range(starts)
-    ]
+    random = _random_starts(x, k, starts, seed)
     runs = [("ours", _ours(x, k, sweeps, None))]
     runs += [(f"ours, random start {r + 1}", _ours(x, k, sweeps, w)) for r, w in enumerate(random)]
     runs += [(f"BrainIAK {kind}", _brainiak(x, k, sweeps, kind)) for kind in ("SRM", "DetSRM")]

@@ -84,14 +84,29 @@ def lone_shuffles(
     return both[..., 0], both[..., 1:]
 
 
-def permuted_units(
-    activity: Activity, settings: Settings, n_draws: int = N_PERMUTATIONS
+def relabelled_channels(
+    activity: Activity,
+    settings: Settings,
+    channels: torch.Tensor | None = None,
+    n_draws: int = N_PERMUTATIONS,
 ) -> torch.Tensor:
-    """corr(wRSM, iRSM) in native space when the units of each network stand in a random order.
+    """corr(wRSM, iRSM) in native space when each network's channels are numbered anew, at random.
 
-    A unit's number means nothing, so the order in which networks come is one such draw.  Activity
-    of few dimensions makes this correlation differ widely from draw to draw: native space has
-    structure only if the real value stands out among them.
+    A channel's number means nothing: initial weights are drawn alike for all channels, and training
+    treats all alike.  So the order in which networks come is one such draw.  A place in a channel
+    does mean something: it sees the same part of every image in all networks, and a channel's units
+    are alike.  They stay together, and in their order; a dense layer's channels have one unit each.
+    Activity of few dimensions makes this correlation differ widely from draw to draw: native space
+    has structure only if the real value stands out among them.
+
+    Parameters
+    ----------
+    activity : Activity
+    settings : Settings
+    channels : Tensor of shape (n_networks, n_units), int64, optional
+        Channel of each unit, rising: units come in the order of channel and place, as those do that
+        `draw_units` draws.  None: each unit is a channel of its own.
+    n_draws : int
 
     Returns
     -------
@@ -100,19 +115,24 @@ def permuted_units(
     """
     x = activity.held_out
     n, units, _ = x.shape
+    channels = torch.arange(units).expand(n, -1) if channels is None else channels
+    present = [c.unique(return_inverse=True)[1] for c in channels]  # 0 to their number
     within = lower_triangle(within_rsms(x).mean(0))
     found = []
     for draw in range(n_draws):
         generator = torch_generator(settings.seed, "units", draw)
-        orders = torch.stack([torch.randperm(units, generator=generator) for _ in range(n)])
+        numbers = [torch.randperm(int(c.max()) + 1, generator=generator)[c] for c in present]
+        orders = torch.stack(numbers).argsort(dim=1, stable=True)
         turned = x.gather(1, orders.to(x.device)[..., None].expand_as(x))
         found.append(correlation(within, lower_triangle(inter_rsms(turned).mean(0))).item())
     return torch.tensor(found, dtype=torch.float64)
 
 
-def controls(activity: Activity, settings: Settings) -> dict[str, torch.Tensor]:
-    """Entries of `shuffled_control`, and ``control_native`` of `permuted_units`."""
+def controls(
+    activity: Activity, settings: Settings, channels: torch.Tensor | None = None
+) -> dict[str, torch.Tensor]:
+    """Entries of `shuffled_control`, and ``control_native`` of `relabelled_channels`."""
     return {
         **shuffled_control(activity, settings),
-        "control_native": permuted_units(activity, settings),
+        "control_native": relabelled_channels(activity, settings, channels),
     }

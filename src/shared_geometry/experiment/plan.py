@@ -12,6 +12,7 @@ from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import Settings
 from shared_geometry.networks.activations import layer_sizes
 from shared_geometry.networks.architectures import recorded_layers
+from shared_geometry.networks.stitching import channels
 from shared_geometry.srm import reference
 from shared_geometry.training import Recipe, recipe, training_cost, training_digest
 from shared_geometry.training.checkpoints import history_path, state_path
@@ -28,6 +29,7 @@ class Plan(NamedTuple):
     checkpoints: tuple[float, ...]  # that are analysed; the last is that of the recipe
     layers: dict[str, str]  # label -> module path
     sizes: dict[str, int]  # label -> units of the layer
+    channels: dict[str, int]  # label -> channels that these units lie in, equally many in each
     networks: Path  # trained networks, shared by all configs that train alike
     folder: Path  # of this config
     code: str  # hash of the source that analyses
@@ -88,7 +90,8 @@ def plan(config: Config, root: str | Path | None = None, output: str | Path = "r
         checkpoints=config.checkpoints,
     )
     layers = {k: v for k, v in recorded_layers(config.architecture).items() if k != "logits"}
-    sizes = layer_sizes(build(config, data, 0), tuple(data.test.images.shape[1:]), layers)
+    network = build(config, data, 0)
+    sizes = layer_sizes(network, tuple(data.test.images.shape[1:]), layers)
     n_alignment = len(split_alignment(data.test.labels, config.alignment_fraction, config.seed)[0])
     room = min(*sizes.values(), config.max_units, n_alignment)
     if config.components is not None and config.components > room:
@@ -106,6 +109,7 @@ def plan(config: Config, root: str | Path | None = None, output: str | Path = "r
         _analysed(config, how),
         layers,
         sizes,
+        {label: channels(network, label) for label in layers},
         output / f"networks-{key}",
         output / config.digest,
         source_digest(),

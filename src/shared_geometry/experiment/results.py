@@ -33,6 +33,7 @@ _CONTROL_DIMS = {
     "control_variance": ("measure", "network"),
     "control_native": ("draw",),
 }
+CHANNELS, UNITS = "channels", "units"  # what ``control_native`` puts in a random order
 # RSMs are kept as whole numbers of this step, between -127 and 127.
 RSM_STEP = 1 / 127
 _RSMS = ("rsm_class", "rsm_image")
@@ -153,6 +154,14 @@ def load_results(path: str | Path) -> xr.Dataset:
         packed[name] = (packed[name].dims, steps * np.float32(RSM_STEP))
     packed["converged"] = packed.converged.astype(bool)
     return packed
+
+
+def native_control(results: xr.Dataset) -> str:
+    """What was put in a random order for ``control_native``: `CHANNELS` or `UNITS`.
+
+    Files made before there was a choice do not say: theirs were units.
+    """
+    return results.attrs.get("native_control", UNITS)
 
 
 def config_of(results: xr.Dataset) -> Config:

@@ -19,7 +19,7 @@ from shared_geometry.datasets import split_alignment
 from shared_geometry.experiment import fanout, steps
 from shared_geometry.experiment.plan import Plan, plan
 from shared_geometry.experiment.population import Progress, silent, train
-from shared_geometry.experiment.results import assemble, load_results, save_results
+from shared_geometry.experiment.results import CHANNELS, assemble, load_results, save_results
 from shared_geometry.training import History
 
 
@@ -84,6 +84,7 @@ def _collect(it: Plan, histories: list[History], seconds: float) -> xr.Dataset:
         "config": it.config.to_json(),
         "recipe": it.recipe.to_json(),
         "command": it.config.command,
+        "native_control": CHANNELS,
         "precision": str(resolve_precision(it.config.precision, _device(it))).split(".")[1],
         **it.origin,
         "seconds": round(seconds, 1),

@@ -22,6 +22,17 @@ def _activity_folder(it: Plan, checkpoint: float) -> Path:
     return it.folder / "activity" / f"epoch-{checkpoint:g}"
 
 
+def _drawn(it: Plan, layer: str, network: int) -> torch.Tensor:
+    """Units of a layer that are kept of one network, (n_units,)."""
+    return draw_units(it.sizes[layer], it.config.max_units, it.config.seed, network, layer)
+
+
+def drawn_channels(it: Plan, layer: str) -> torch.Tensor:
+    """Channel that each recorded unit of a layer lies in, (n_networks, n_units), rising."""
+    places = it.sizes[layer] // it.channels[layer]
+    return torch.stack([_drawn(it, layer, i) for i in range(it.config.networks)]) // places
+
+
 def activity_path(it: Plan, layer: str, network: int, checkpoint: float) -> Path:
     """Activity of one network in one layer at a checkpoint, until it is analysed."""
     name = f"layer-{layer}-network-{network:03d}.safetensors"
@@ -47,17 +58,13 @@ class _Observer:
 
     def activity(self, network: int, checkpoint: float) -> dict[str, torch.Tensor]:
         """Of each layer the units drawn, (n_units, n_images), every image standardised."""
-        config = self.it.config
         self.module.load_state_dict(load_checkpoint(self.it.networks, network, checkpoint))
         found = record_activations(
             self.module,
             self.images,
             self.it.layers,
             mean_image=self.mean,
-            units={
-                label: draw_units(units, config.max_units, config.seed, network, label)
-                for label, units in self.it.sizes.items()
-            },
+            units={label: _drawn(self.it, label, network) for label in self.it.layers},
             device=self.device,
             home=self.home,
             name=f"network {network}",
@@ -163,7 +170,7 @@ def analyse(
     found = analyse_layer(activity, images, final, it.settings)
     within = found.pop("within")
     if last:
-        found |= controls(activity, it.settings)
+        found |= controls(activity, it.settings, drawn_channels(it, layer))
         write_tensors(_final_path(it, layer), {"within": within}, key)
     write_tensors(part_path(it, layer, checkpoint), found, key)
     return within

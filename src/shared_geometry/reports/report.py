@@ -13,7 +13,7 @@ from shared_geometry.basics.wording import (
     moment,
     number,
 )
-from shared_geometry.experiment.results import config_of
+from shared_geometry.experiment.results import config_of, native_control
 from shared_geometry.figures.patterns import scatter
 
 
@@ -260,7 +260,8 @@ def native_table(results: xr.Dataset) -> str:
     """Native corr(wRSM, iRSM) of each layer at the end, and what chance makes of it."""
     final = _final(results).geometry_final.sel(space="native", bound="estimate")
     n = results.sizes["draw"]
-    rows = [f"| layer | native corr(wRSM, iRSM) | units in random order: range of {n} draws |"]
+    moved = native_control(results)
+    rows = [f"| layer | native corr(wRSM, iRSM) | {moved} in random order: range of {n} draws |"]
     rows.append("|:--|--:|:--|")
     for label in results.layer.values:
         draws = results.control_native.sel(layer=label).values

@@ -7,12 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
+from torch import Tensor
 
 from shared_geometry.basics.markdown import table
-from shared_geometry.basics.wording import in_a_sentence, interval_text, layer_name, number, span
+from shared_geometry.basics.wording import interval_text, layer_name, number, span
 from shared_geometry.beyond.rigidity.dimensions import ENOUGH
-from shared_geometry.beyond.rigidity.surrogates import known_populations
-from shared_geometry.similarity.prediction import MEASURES, explained_by_maps
+from shared_geometry.beyond.rigidity.surrogates import (
+    TOLERANCE,
+    known_populations,
+    rigid_but_noisy,
+    rigid_population,
+)
+from shared_geometry.claims.rules import UNDECIDED
+from shared_geometry.similarity.prediction import FEW, LEAST, MEASURES, explained_by_maps
 
 Answers = Mapping[str, xr.Dataset]
 _SHOWN = {  # in a table's head, where there is little room
@@ -143,20 +150,83 @@ def course_sentence(answers: Answers) -> str:
     )
 
 
-def _where(answer: xr.Dataset, higher: str, lower: str) -> str:
-    """Layers in which the share of one population lies above another's, intervals apart."""
-    found = answer["share"].sel(rigid="rotation")
-    apart = found.sel(population=higher, bound="low") > found.sel(population=lower, bound="high")
-    layers = [in_a_sentence(label) for label in answer.layer.values[apart.values]]
-    return ", ".join(layers) if layers else "no layer"
+def _below(one: xr.DataArray, other: xr.DataArray, by: float = 0.0) -> bool:
+    """Whether one interval lies below another, by more than so much."""
+    return bool(one.sel(bound="high") + by < other.sel(bound="low"))
+
+
+def _apart(share: xr.DataArray, expected: xr.DataArray, by: float = 0.0) -> str:
+    """Whether a share is lower than it should be, as far as intervals can tell."""
+    if _below(share, expected, by):
+        return "yes"
+    return "no" if _below(expected, share, by) else UNDECIDED
+
+
+def _beyond_private(row: xr.Dataset) -> str:
+    """Whether a linear map gains more in the networks than in rigid ones, in one layer.
+
+    A difference that the rigid networks' rotation misses is not counted as one.
+    """
+    real, rigid = (row.sel(population=name) for name in ("networks", "rigid networks"))
+    rotation, linear = (
+        [of.compared.sel(map=name) for of in (real, rigid)] for name in ("rotation", "linear")
+    )
+    missed = abs(float(rotation[0].sel(bound="estimate") - rotation[1].sel(bound="estimate")))
+    if missed > TOLERANCE:
+        return f"no match: off by {number(missed)}"
+    if _below(linear[1], linear[0], missed):
+        return "yes"
+    by = missed / max(float(linear[1].sel(bound="estimate")), LEAST)
+    return _apart(*(of["share"].sel(rigid="rotation") for of in (real, rigid)), by)
 
 
 def reasons(answers: Answers) -> str:
-    """Table: layers in which noise, or samples of units, do not account for a linear map's gain."""
-    head = ["population", "less rigid than noise makes it", "less rigid than within a network"]
-    pairs = (("rigid networks", "networks"), ("halves of one network", "halves of two networks"))
-    rows = [[name, *(_where(answer, *pair) for pair in pairs)] for name, answer in answers.items()]
-    return table(head, rows)
+    """Tables: whether noise, or samples of units, account for a linear map's gain in a layer."""
+
+    def cells(row: xr.Dataset) -> list[str]:
+        explained = row.compared.sel(bound="estimate")
+        pairs = (
+            [
+                number(explained.sel(map=name, population=of))
+                for of in ("networks", "rigid networks")
+            ]
+            for name in ("rotation", "linear")
+        )
+        two, one = (
+            row["share"].sel(rigid="rotation", population=f"halves of {n}")
+            for n in ("two networks", "one network")
+        )
+        return [*(" / ".join(pair) for pair in pairs), _beyond_private(row), _apart(two, one)]
+
+    head = [
+        "rotation",
+        "linear map",
+        "less rigid than private activity explains",
+        "less rigid than within a network",
+    ]
+    return (
+        f"{_tables(answers, head, cells)}\n\nVariance explained: in the networks / in rigid "
+        f"networks made from them. “No match”: there a rotation explains over {number(TOLERANCE)} "
+        "more or less than in the networks, and the layer is not compared."
+    )
+
+
+def caution_sentence(seed: int = 0) -> str:
+    """What a linear map gains in networks that are rigid by construction, and in their like."""
+    given = rigid_but_noisy(seed)
+
+    def means(x: tuple[Tensor, Tensor]) -> dict[str, float]:
+        explained = explained_by_maps(*x, few=True).nanmean((1, 2)).tolist()
+        return dict(zip(FEW, explained, strict=True))
+
+    found = means(given)
+    made = means(rigid_population(*given, found["rotation"], seed))
+    gains = [number(row["linear"] - row["rotation"]) for row in (found, made)]
+    return (
+        "In networks that are rigid by construction, but whose private activity is as strong as "
+        f"the shared and prevails where that is weak, a linear map gains {gains[0]} on a rotation; "
+        f"in rigid networks made from them {gains[1]}."
+    )
 
 
 def width_sentence(answers: Answers) -> str:

@@ -356,8 +356,9 @@ class SRM(Estimator):
 
         :math:`1 - \lVert X_i - W_i S \rVert^2 / \lVert X_i \rVert^2` with the means of `fit`
         subtracted and S the mean of :math:`W_j^\top X_j`. Where networks share nothing, the
-        expected value is :math:`k/(Nn)` with S over all networks, which holds network i itself,
-        and :math:`-k/((N-1)n)` with ``leave_one_out``.
+        expected value is :math:`\kappa/N` with S over all networks, which holds network i itself,
+        and :math:`-\kappa/(N-1)` with ``leave_one_out``; :math:`\kappa` is the part of the power
+        that the k axes keep: 1 if W is square, :math:`k/n` for white noise.
 
         Parameters
         ----------

@@ -12,7 +12,7 @@ from torch import Tensor
 from shared_geometry.basics.provenance import provenance
 from shared_geometry.experiment.analysis import Activity, Settings, analyse_layer
 from shared_geometry.experiment.controls import controls
-from shared_geometry.experiment.results import assemble
+from shared_geometry.experiment.results import UNITS, assemble
 from shared_geometry.experiment.steps import shown_images
 from shared_geometry.yours import inputs, preparation
 from shared_geometry.yours.inputs import Networks
@@ -81,6 +81,10 @@ def compare(
     -----
     Networks of different sizes get silent units until they are equally many, and each image's
     pattern the same length in all of them.  RSMs and rotations see no silent units.
+
+    Arrays do not say which units make up a channel, so ``control_native`` puts single units in a
+    random order (`controls.relabelled_channels`).  For a convolutional layer its range can
+    be too narrow: only a value inside it says something.
     """
     start = time.monotonic()
     how = Choices(
@@ -115,6 +119,7 @@ def compare(
     results["components"] = ("layer", ks)
     results.attrs = {
         "title": f"{len(units[0])} networks, {len(held_out)} of {len(classes)} images held out",
+        "native_control": UNITS,
         "choices": json.dumps(how.model_dump(), sort_keys=True),
         "seconds": round(time.monotonic() - start, 1),
         **provenance(),

@@ -2,7 +2,7 @@ r"""How rigid is the relation between two networks, and in how many dimensions d
 
 Network B's held-out activity is predicted from network A's by maps of growing freedom, each fitted
 on the alignment images.  A rotation that explains as much as any linear map is all there is to
-the relation.  If it explains less, the relation may bend; but two things look the same.  Each
+the relation.  If it explains less, the relation may stretch; but two things look the same.  Each
 network may have activity of its own, and a linear map leaves out the directions in which that
 prevails: so it is in `surrogates.rigid_population`, where a rotation is all that is shared.  And
 units are a sample: two samples of the units of one network are no rotations of each other either.
