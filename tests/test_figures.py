@@ -1,4 +1,5 @@
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from examples import small_results
 
@@ -133,6 +134,20 @@ def test_a_number_stays_with_its_sign_where_a_title_is_broken(width):
     lines = style.wrapped("Networks agree with r = 0.77, others explain 66 % of it", width, 7)
     assert "r = 0.77" in lines
     assert "66 %" in lines
+
+
+def test_a_menu_whose_entries_find_something_else_sets_their_titles_wide_and_narrow():
+    entries = [{"label": name, "method": "restyle", "args": [{"visible": [True]}]} for name in "ab"]
+    figure = go.Figure(layout={"updatemenus": [style.dropdown(entries)]})
+    long = "A finding that needs so many words that it is broken even on a wide screen, and more"
+    style.finish(figure, ["short", long])
+    small = figure.layout.meta["narrow"]
+    for layout in (figure.layout, small):
+        first, second = (b["args"][1]["title.text"] for b in layout["updatemenus"][0]["buttons"])
+        assert first == layout["title"]["text"] == "short"
+        assert second.replace("<br>", " ") == long
+        assert layout["margin"]["t"] > 22 * (second.count("<br>") + 1)  # room for the longest
+    assert figure.layout.updatemenus[0].buttons[0].args[0] == {"visible": [True]}
 
 
 def test_panels_show_their_matrices_in_true_units(matrices):
