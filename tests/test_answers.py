@@ -47,6 +47,18 @@ def test_values_without_bounds_have_no_bars():
     assert curves({"a": {"b": plain}}, "Found", x="k", y="y").data[0].error_y.array is None
 
 
+def test_on_a_logarithmic_axis_small_values_are_drawn_on_its_floor_and_told_as_they_are():
+    small = values("epoch", [0, 1, 8])
+    small[:] = [[1e-3, 1e-4, 2e-3], [1e-7, 1e-9, 1e-6], [1e-36, 1e-37, 1e-36]]
+    figure = curves({"a": {"b": small}}, "Found", x="epoch", y="y", floor=1e-8)
+    (curve,) = figure.data
+    assert figure.layout.yaxis.type == "log"
+    np.testing.assert_allclose(curve.y, [1e-3, 1e-7, 1e-8])
+    np.testing.assert_allclose(curve.customdata, [1e-3, 1e-7, 1e-36])
+    np.testing.assert_allclose(curve.y - curve.error_y.arrayminus, [1e-4, 1e-8, 1e-8])
+    assert "customdata" in curve.hovertemplate
+
+
 def test_no_population_is_refused():
     with pytest.raises(InputError, match="empty"):
         curves({}, "Found", x=None, y="y")
