@@ -14,7 +14,7 @@ from shared_geometry.basics.wording import (
     number,
 )
 from shared_geometry.experiment.results import config_of
-from shared_geometry.figures.patterns import scatter
+from shared_geometry.figures.patterns import scatters
 from shared_geometry.reports.trained import steered
 
 
@@ -122,12 +122,11 @@ def training_alt(results: xr.Dataset) -> str:
 
 def patterns_alt(results: xr.Dataset) -> str:
     """Text alternative of the class patterns, with the distances that the picture shows."""
-    final = results.patterns.isel(checkpoint=-1, layer=-1)
-    spread = {s: scatter(final.sel(space=s)) for s in ("native", "shared")}
+    before, after = scatters(results)
     return (
         "Two three-dimensional scatter plots of class means. The distance between networks' means "
-        f"of the same class, relative to the distance between classes, is {spread['native']:.2f} "
-        f"before alignment and {spread['shared']:.2f} after it."
+        f"of the same class, relative to the distance between classes, is {before:.2f} before "
+        f"alignment and {after:.2f} after it."
     )
 
 
