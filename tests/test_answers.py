@@ -37,6 +37,14 @@ def test_the_menu_shows_the_curves_of_one_population():
     assert [t.line.dash for t in figure.data] == ["solid", "solid", "dot"]
 
 
+def test_each_population_may_bring_a_title_of_its_own():
+    figure = curves(TWO, ["Found here", "Found there"], x=None, y="variance explained")
+    (menu,) = figure.layout.updatemenus
+    assert [b.args[1]["title.text"] for b in menu.buttons] == ["Found here", "Found there"]
+    assert menu.buttons[1].args[0]["visible"] == [False, True, True]
+    assert curves({"a": TWO["ConvNet"]}, ["Found"], x=None, y="y").layout.title.text == "Found"
+
+
 def test_sizes_and_epochs_are_written_as_numbers():
     curve = curves({"a": {"b": values("k", [1.0, 2.5, 10.0])}}, "Found", x="k", y="y").data[0]
     assert list(curve.x) == ["1", "2.5", "10"]

@@ -46,7 +46,7 @@ def _curve(
 
 def curves(
     answers: Mapping[str, Mapping[str, xr.DataArray]],
-    title: str,
+    title: str | Sequence[str],
     *,
     x: str | None,
     y: str,
@@ -63,8 +63,8 @@ def curves(
     answers : mapping of str to mapping of str to DataArray
         Population -> name of the curve -> its values: one dimension, which is the horizontal axis,
         and if there are intervals, ``bound`` (estimate, low, high).
-    title : str
-        The finding, in words; it stays when another population is chosen.
+    title : str, or sequence of str
+        The finding, in words, which stays when another population is chosen; or one for each.
     x, y : str
         Titles of the axes; None for layers, which need none.
     ordered : bool
