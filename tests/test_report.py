@@ -102,6 +102,11 @@ def test_title_and_words_of_the_class_patterns_speak_of_the_same_networks():
     assert said == [f"{scatter(four.patterns.sel(space=s)):.2f}" for s in ("native", "shared")]
 
 
+def test_populations_of_one_name_are_told_apart_by_their_sizes(results):
+    said = report.populations({"ConvNet, here": results, "there": small_results(n_networks=4)})
+    assert "*ConvNet, here* 3 networks, up to 64 units of a layer; *there* 4 networks" in said
+
+
 def test_scatter_is_zero_where_networks_agree_and_grows_with_their_distance(results):
     patterns = results.patterns.isel(checkpoint=-1, layer=-1, space=0)
     agreeing = patterns.copy(data=np.broadcast_to(patterns.values[:1], patterns.shape))

@@ -49,6 +49,11 @@ def test_the_networks_are_told_layer_by_layer_with_the_units_that_are_recorded(r
     assert len(resnet[1].split("; ")) == len(recorded_layers("resnet18"))
 
 
+def test_the_units_of_a_layer_are_counted_without_the_logits():
+    config = Config.from_preset("paper", dataset="cifar10", architecture="convnet")
+    assert trained.layer_units(config) == {"pool1": 7200, "pool2": 2304, "dense": 512}
+
+
 def test_no_part_of_a_network_is_left_out_of_the_table():
     network = ResNet18(3, 32, 10, "imagenet")
     parts = [module for module in network.children() if not isinstance(module, nn.ModuleList)]

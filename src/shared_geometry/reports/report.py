@@ -56,6 +56,18 @@ def sources(answers: Mapping[str, xr.Dataset]) -> str:
     return " | ".join(map(provenance_line, answers.values()))
 
 
+def populations(answers: Mapping[str, xr.Dataset]) -> str:
+    """How large the populations are that a chapter calls by their names."""
+    sizes = [
+        f"*{name}* {config.networks} networks, up to {config.max_units:,} units of a layer"
+        for name, config in ((name, config_of(found)) for name, found in answers.items())
+    ]
+    return (
+        f"In this chapter the names stand for: {'; '.join(sizes)}. Other chapters may have larger "
+        "or smaller populations of the same name."
+    )
+
+
 def describe_run(results: xr.Dataset) -> str:
     """Table of what was run, and whether it was at the paper's length."""
     config, recipe = config_of(results), json.loads(results.attrs["recipe"])

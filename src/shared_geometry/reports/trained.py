@@ -30,7 +30,7 @@ _PLACES = {
 }
 
 
-def _build(architecture: str, config: Config, n_classes: int) -> nn.Module:
+def _build(architecture: str, config: Config, n_classes: int = 10) -> nn.Module:
     channels, size, _ = IMAGE_SHAPES[config.dataset]
     return build_network(
         architecture,
@@ -83,6 +83,13 @@ def _steps(network: nn.Module) -> str:
     for module in network.children():
         steps += _blocks(module) if isinstance(module, nn.ModuleList) else [_step(module)]
     return "; ".join(filter(None, steps))
+
+
+def layer_units(config: Config) -> dict[str, int]:
+    """How many units each layer has that a run analyses, recorded or not."""
+    network = _build(config.architecture, config)
+    sizes = layer_sizes(network, IMAGE_SHAPES[config.dataset])
+    return {label: n for label, n in sizes.items() if label != "logits"}
 
 
 def _recorded(network: nn.Module, config: Config) -> str:
