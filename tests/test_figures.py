@@ -190,7 +190,14 @@ def test_figure_2_draws_every_run_and_its_intervals(simulated):
     figure = figures.figure_2(simulated)
     means = [trace for trace in figure.data if trace.error_y.array is not None]
     dots = [trace for trace in figure.data if trace.error_y.array is None]
-    assert len(means) == 2 * 3  # transformations, and what is compared
+    assert len(means) == 2 * 4  # transformations, and what is compared
+    places = np.sort(np.concatenate([trace.x for trace in means[:4]]))
+    assert np.diff(places).min() > 0.16  # as far as runs are spread
+    native = simulated.correlation_interval.sel(
+        reading="exact", space="native", transformation="permutation", bound="estimate"
+    )
+    (drawn,) = (t for t in means[4:] if t.name == "native, exactly")
+    np.testing.assert_array_equal(drawn.y, native.sel(measure=["pearson", "kendall"]))
     assert all(len(trace.y) == simulated.sizes["run"] for trace in dots)
     kept = simulated.correlation.sel(
         reading="exact", space="shared", transformation="orthogonal", measure="kendall"
