@@ -454,7 +454,7 @@ def test_the_figures_of_spaces_hold_the_studys_numbers_and_titles_say_the_range(
     assert "explains 50 % of" in exchange.layout.title.text.replace("<br>", " ")
     spaces = figures.spaces_compared({"made": made})
     assert "75 % of" in spaces.layout.title.text.replace("<br>", " ")
-    own = next(t for t in spaces.data if t.name == "own space")
+    own = next(t for t in spaces.data if t.name == "its own space")
     kept = made.isel(population=np.flatnonzero(made.same_data.values))
     assert list(own.x) == [str(v) for v in kept.population.values]
     np.testing.assert_allclose(own.y, kept.explained.sel(space="own", bound="estimate"))
@@ -498,7 +498,7 @@ def test_the_table_of_matches_takes_layers_with_one_match_together(found):
     deep[0, :1] = deep[1, 1:7] = deep[2, 7:] = 1
     made["matched"].loc[{"population": "ResNet18"}] = deep
     rows = across_report.order_table({"made": made}).splitlines()
-    assert any("| ConvNet | every layer: the same |" in row for row in rows)
+    assert any("| ConvNet | each layer its namesake |" in row for row in rows)
     matches = "layer 1 → first pooling, layer 3 to layer 13 → second pooling, "
     matches += "layer 15 to layer 17 → dense"
     assert any(f"| ResNet18 | {matches} |" in row for row in rows)

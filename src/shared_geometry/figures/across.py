@@ -17,7 +17,7 @@ from shared_geometry.figures.answers import curves, menu
 
 Answers = Mapping[str, xr.Dataset]
 _SHOWN = {  # spaces, and what a legend calls them
-    "own": "own space",
+    "own": "its own space",
     "common": "common space",
     "common, all": "common, all networks",
     "others": "others’ spaces",
@@ -114,7 +114,7 @@ def layers_matched(answers: Answers, measure: str) -> go.Figure:
 
 
 def spaces_exchanged(answers: Answers) -> go.Figure:
-    """What the space of each population explains of each, over what its own one does.
+    """What the space of each population explains of each, over what its own does.
 
     Parameters
     ----------
@@ -134,13 +134,13 @@ def spaces_exchanged(answers: Answers) -> go.Figure:
     _squares(figure, "networks of", "space of")
     title = (
         "The space of another population explains "
-        f"{span(100 * np.concatenate(away), 0)} % of what the own one does"
+        f"{span(100 * np.concatenate(away), 0)} % of what a network’s own does"
     )
     return style.finish(figure, title, height=520)
 
 
 def spaces_compared(answers: Answers) -> go.Figure:
-    """Variance explained in the own space, the common one and those of others.
+    """Variance explained in a network's own space, the common one and those of others.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def spaces_compared(answers: Answers) -> go.Figure:
     figure = curves(
         series,
         "Equally many networks explain, in the common space, "
-        f"{span(100 * np.concatenate(parts), 0)} % of what they do in the own one",
+        f"{span(100 * np.concatenate(parts), 0)} % of what they do in a network’s own",
         x=None,
         y="variance explained",
         dotted=[_SHOWN["common, shuffled"]],
