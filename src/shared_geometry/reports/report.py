@@ -118,7 +118,7 @@ def accuracy_sentence(results: xr.Dataset) -> str:
     final = 100 * results.test_accuracy.isel(epoch=-1).values
     chance = 100 / results.sizes["class"]
     return (
-        f"At the end the networks name {final.mean():.1f} % of the unseen images rightly "
+        f"At the end the networks classify {final.mean():.1f} % of the unseen images correctly "
         f"(from {final.min():.1f} to {final.max():.1f} %; chance is {chance:.0f} %)."
     )
 
