@@ -24,6 +24,7 @@ from shared_geometry.config import Config
 from shared_geometry.datasets import load_dataset
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.plan import plan
+from shared_geometry.figures import across as across_figures
 from shared_geometry.networks.activations import layer_sizes
 from shared_geometry.networks.architectures import WIDTHS, build_network
 from shared_geometry.reports import across as across_report
@@ -435,6 +436,11 @@ def test_the_title_says_whether_matches_follow_depth_everywhere(found, low, word
     assert words in title.replace("<br>", " ")
 
 
+@pytest.mark.parametrize(("columns", "text"), [(7, "%{z:.2f}"), (8, "%{z:.1f}"), (11, None)])
+def test_cells_hold_their_numbers_as_far_as_there_is_room(columns, text):
+    assert across_figures._number_in_a_cell(columns) == text
+
+
 def test_one_answer_needs_no_menu_of_answers(found):
     alone = {"one": found}
     assert not figures.spaces_exchanged(alone).layout.updatemenus
@@ -452,9 +458,14 @@ def test_the_figures_of_spaces_hold_the_studys_numbers_and_titles_say_the_range(
     exchange = figures.spaces_exchanged({"made": made})
     assert np.allclose(exchange.data[0].z, 0.5)
     assert "explains 50 % of" in exchange.layout.title.text.replace("<br>", " ")
+    made["exchange_part"][0, 1] = 0.18
+    made["exchange_part"][1, 0] = 1.3
+    colours = figures.spaces_exchanged({"made": made}).layout.coloraxis
+    assert (colours.cmin, colours.cmax) == (0, pytest.approx(1.3))  # no value is off the scale
+    assert list(colours.colorbar.tickvals) == [0, 0.25, 0.5, 0.75, 1, 1.25]
     spaces = figures.spaces_compared({"made": made})
     assert "75 % of" in spaces.layout.title.text.replace("<br>", " ")
-    own = next(t for t in spaces.data if t.name == "own space")
+    own = next(t for t in spaces.data if t.name == "its own space")
     kept = made.isel(population=np.flatnonzero(made.same_data.values))
     assert list(own.x) == [str(v) for v in kept.population.values]
     np.testing.assert_allclose(own.y, kept.explained.sel(space="own", bound="estimate"))
@@ -498,7 +509,7 @@ def test_the_table_of_matches_takes_layers_with_one_match_together(found):
     deep[0, :1] = deep[1, 1:7] = deep[2, 7:] = 1
     made["matched"].loc[{"population": "ResNet18"}] = deep
     rows = across_report.order_table({"made": made}).splitlines()
-    assert any("| ConvNet | every layer: the same |" in row for row in rows)
+    assert any("| ConvNet | each layer its namesake |" in row for row in rows)
     matches = "layer 1 → first pooling, layer 3 to layer 13 → second pooling, "
     matches += "layer 15 to layer 17 → dense"
     assert any(f"| ResNet18 | {matches} |" in row for row in rows)

@@ -310,6 +310,7 @@ def test_words_follow_the_numbers():
         tell.penalty_sentence(off)
     )
     assert "CIFAR" not in tell.penalty_sentence({"CIFAR-10": made_up([1.0] * 8, penalty=False)})
+    assert "2 in *ResNet18, CIFAR-10*" in tell.networks_sentence(off)
     none = {"a": made_up([1.0] * 8)}
     assert tell.on_title(none) == "No block is switched off"
     assert "no block is switched off; of a branch’s channels 100 % are on" in tell.sentences(none)
@@ -327,7 +328,7 @@ def test_tables_have_a_row_a_block_and_figures_a_line_a_block():
     curves = tell.on_curves(answers)
     assert list(curves) == ["a", f"a, {blocks.CONTROL}", "b"]
     sizes = tell.gradient_curves(answers)
-    logarithmic = figures.curves(sizes, "title", x="epoch", y="size", ordered=True, log=True)
+    logarithmic = figures.curves(sizes, "title", x="epoch", y="size", ordered=True, floor=1e-8)
     assert logarithmic.layout.yaxis.type == "log"
     drawn = figures.curves(curves, "title", x="epoch", y="on", ordered=True)
     assert drawn.layout.yaxis.type == "linear"

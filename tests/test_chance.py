@@ -388,7 +388,9 @@ def test_all_recorded_units_count_where_they_are_few(answer):
     found, _ = answer
     value = found.value.sel(state="trained", bound="estimate")
     np.testing.assert_allclose(found.all_units, value, atol=1e-6)
-    assert "all recorded units" in chance_report.units_sentence({"a": found})
+    said = chance_report.units_sentence({"a": found})
+    recorded = int(found.units.max())
+    assert f"of up to 1,568 units of a layer up to {recorded} were recorded, and all of" in said
 
 
 def test_a_wide_layer_is_cut_to_the_units_that_take_part(monkeypatch):
@@ -498,7 +500,9 @@ def test_sentences_say_what_was_found(answers, answer):
     found.gain[:] = [[0.2, 0.1, 0.3], [-0.2, -0.3, -0.1], [0.0, -0.1, 0.1]]
     text = chance_report.untrained_sentence({"a": found})
     assert "adds in 1 of 3 layers and takes away in 1; in 1 its effect" in text
-    assert "would change by 0.031." in chance_report.units_sentence(answers)
+    said = chance_report.units_sentence(answers)
+    assert "units of a layer up to" in said
+    assert "would change by 0.031." in said
     found.lone_draws[0, 0, 1] = 0.6  # one layer, measure and network
     text = chance_report.p_sentence({"a": found})
     assert "p is at least 0.05" in text

@@ -219,6 +219,7 @@ def test_channels_of_a_layer_are_those_of_its_network(found, it):
     assert int(recorded.channel.min()) >= 0
     assert int(recorded.channel.max()) < recorded.n_channels == 64
     text = choices_report.channels_table({"one": found})
+    assert "| participation ratio |" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 3
     assert "| second pooling | 64 |" in rows[3]

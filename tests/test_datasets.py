@@ -32,6 +32,7 @@ from shared_geometry.datasets import (
 )
 from shared_geometry.datasets.cifar import SOURCES, Mirror, Source, content_digest
 from shared_geometry.datasets.download import TooSlow, download, md5
+from shared_geometry.datasets.shapes import IMAGE_SHAPES
 from shared_geometry.errors import DataError, InputError
 
 # --- splits and the embedded data set ------------------------------------------------------------
@@ -55,6 +56,11 @@ def test_a_split_takes_every_image_once_and_its_share_of_every_class(counts, fra
         assert abs(int((labels[alignment] == c).sum()) - share) < 1
     key = labels[test] * len(labels) + test
     assert torch.equal(key, key.sort().values)
+
+
+def test_the_shape_of_an_image_is_known_without_the_files_of_its_data_set():
+    assert set(IMAGE_SHAPES) == set(DATASETS)
+    assert load_dataset("digits").train.images.shape[1:] == IMAGE_SHAPES["digits"]
 
 
 def test_a_split_depends_on_the_seed_alone():

@@ -768,7 +768,10 @@ def test_sentences_hold_the_numbers_of_the_results(answer, course, lessons):
     assert "3 networks" in tell.development_sentence(course)
     assert "*rectified*" in tell.scales_sentence(lessons)
     assert "dense" in tell.memory_sentence(found)
-    assert tell.memory_alt(found).count("from") == found.sizes["layer"]
+    said = tell.memory_alt({"one": found, "another": found})
+    assert said.count("from") == 2 * found.sizes["layer"]
+    assert said.startswith("Curves over training. one: first pooling from ")
+    assert ". another: first pooling from " in said
     assert list(tell.memory_curves(found)) == ["first pooling", "second pooling", "dense"]
     assert "3 networks" not in provenance_line(found)
     assert provenance_line(found).startswith("3 ConvNets on handwritten digits")

@@ -279,6 +279,29 @@ def test_the_figure_of_readings_shows_all_terms_untrained_and_early(answers):
     assert labels[:2] == ["one, epoch 0.5", "one, epoch 0"]
 
 
+def test_a_layer_at_nought_is_drawn_above_the_names_of_layers(answers):
+    axis = figures.readings_by_layer(answers).layout.yaxis
+    assert axis.range[0] <= -0.05
+    assert axis.range[1] > 1
+
+
+def test_the_way_of_agreement_is_told_as_start_best_and_end(answers):
+    made = answers["one"].copy(deep=True)
+    where = {"measure": "left out", "bound": "estimate"}
+    made.variance_interval.loc[where] = [[0.5, 0.9, 0.6], [0.5, 0.6, 0.7]]
+    said = emergence_report.agreement_alt({"made": made})
+    assert "first pooling from 0.50, at best 0.90, to 0.60" in said
+
+
+def test_tables_that_a_reader_makes_call_layers_and_terms_as_figures_do(answers):
+    made = answers["one"]
+    shown = emergence_report.named(way(made).sel(bound="estimate"))
+    assert list(shown.layer.values) == ["first pooling", "dense"]
+    terms = emergence_report.named(split(made).isel(layer=-1))
+    assert {"they agree now", "final reading", "largest remainder possible"} <= set(terms)
+    assert not {"most", "agreement"} & set(terms)
+
+
 def test_words_name_every_population_and_layer(answers):
     for say in (
         emergence_report.way_table,

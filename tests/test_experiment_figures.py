@@ -58,6 +58,29 @@ def test_each_button_of_the_top_row_shows_its_own_reading(results):
     assert len(set(seen)) == len(buttons) == 4
 
 
+def test_each_button_of_the_top_row_brings_its_own_title_and_all_its_values_into_view(results):
+    low = results.copy()
+    low["geometry_current"] = results.geometry_current.where(results.space != "native", -0.75)
+    figure = figures.geometry_over_training(low)
+    for layout in (figure.layout, figure.layout.meta["narrow"]):
+        buttons = layout["updatemenus"][0]["buttons"]
+        titles = [button["args"][1]["title.text"].replace("<br>", " ") for button in buttons]
+        assert len(set(titles)) == len(titles)
+        assert titles[0] == layout["title"]["text"].replace("<br>", " ")
+        assert titles[-1] == "Before alignment r is −0.75 at the end"
+        for button in buttons:
+            shown, changes = button["args"]
+            assert button["method"] == "update"
+            bottom, top = changes["yaxis.range"]
+            pairs = zip(figure.data, shown["visible"], strict=True)
+            drawn = np.concatenate([trace.y for trace, on in pairs if on])
+            assert bottom <= drawn.min()
+            assert drawn.max() <= top
+    assert list(figure.layout.yaxis.range) == list(
+        figure.layout.updatemenus[0].buttons[0].args[1]["yaxis.range"]
+    )
+
+
 def test_intervals_of_the_top_row_surround_the_line(results):
     figure = figures.geometry_over_training(results)
     band, line = figure.data[0], figure.data[1]

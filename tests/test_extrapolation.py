@@ -1,6 +1,7 @@
 import pytest
 
 from shared_geometry.cost.extrapolation import (
+    LAST,
     PAPER,
     exponents,
     growth_sentence,
@@ -8,6 +9,7 @@ from shared_geometry.cost.extrapolation import (
     need,
     needs_table,
 )
+from shared_geometry.figures import growth
 from shared_geometry.training.costs import PROCESS, analysis_memory
 
 
@@ -55,6 +57,17 @@ def test_powers_are_those_of_the_points():
         {"networks": 1, "units": 2, "images": 1, "layers x checkpoints": 1}
     )
     assert exponents(SCALE, "memory")["images"] == pytest.approx(2)
+
+
+def test_small_sizes_that_all_take_the_same_do_not_flatten_the_power_of_large_ones():
+    flat = [{"size": n, "seconds": max(8.0, n**2 / 50), "memory": 1.0} for n in (5, 10, 40, 80)]
+    assert exponents({"growth": {"images": flat}})["images"] == pytest.approx(2)
+    figure = growth({"images": flat}, last=LAST)
+    assert figure.data[0].name == "images: exponent 2.00"
+    title = figure.layout.title.text.replace("<br>", " ")
+    assert "the power 2.0, that of the images, between the 2 largest sizes" in title
+    assert growth({"images": flat}).data[0].name != figure.data[0].name
+    assert (figure.layout.xaxis.dtick, figure.layout.yaxis.dtick) == (1, 1)
 
 
 def test_the_paper_s_size_takes_what_was_measured():

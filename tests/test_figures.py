@@ -1,4 +1,5 @@
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from examples import small_results
 
@@ -135,6 +136,20 @@ def test_a_number_stays_with_its_sign_where_a_title_is_broken(width):
     assert "66 %" in lines
 
 
+def test_a_menu_whose_entries_find_something_else_sets_their_titles_wide_and_narrow():
+    entries = [{"label": name, "method": "restyle", "args": [{"visible": [True]}]} for name in "ab"]
+    figure = go.Figure(layout={"updatemenus": [style.dropdown(entries)]})
+    long = "A finding that needs so many words that it is broken even on a wide screen, and more"
+    style.finish(figure, ["short", long])
+    small = figure.layout.meta["narrow"]
+    for layout in (figure.layout, small):
+        first, second = (b["args"][1]["title.text"] for b in layout["updatemenus"][0]["buttons"])
+        assert first == layout["title"]["text"] == "short"
+        assert second.replace("<br>", " ") == long
+        assert layout["margin"]["t"] > 22 * (second.count("<br>") + 1)  # room for the longest
+    assert figure.layout.updatemenus[0].buttons[0].args[0] == {"visible": [True]}
+
+
 def test_panels_show_their_matrices_in_true_units(matrices):
     figure = figures.rsm_panels(matrices, title="a finding", labels=list("aabbcc"))
     for trace, matrix in zip(figure.data, matrices.values(), strict=True):
@@ -175,7 +190,14 @@ def test_figure_2_draws_every_run_and_its_intervals(simulated):
     figure = figures.figure_2(simulated)
     means = [trace for trace in figure.data if trace.error_y.array is not None]
     dots = [trace for trace in figure.data if trace.error_y.array is None]
-    assert len(means) == 2 * 3  # transformations, and what is compared
+    assert len(means) == 2 * 4  # transformations, and what is compared
+    places = np.sort(np.concatenate([trace.x for trace in means[:4]]))
+    assert np.diff(places).min() > 0.16  # as far as runs are spread
+    native = simulated.correlation_interval.sel(
+        reading="exact", space="native", transformation="permutation", bound="estimate"
+    )
+    (drawn,) = (t for t in means[4:] if t.name == "native, exactly")
+    np.testing.assert_array_equal(drawn.y, native.sel(measure=["pearson", "kendall"]))
     assert all(len(trace.y) == simulated.sizes["run"] for trace in dots)
     kept = simulated.correlation.sel(
         reading="exact", space="shared", transformation="orthogonal", measure="kendall"

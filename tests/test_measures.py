@@ -356,6 +356,7 @@ def test_the_map_of_agreement_offers_every_order_of_every_population(found):
     both = figures.agreement_map({"a": tables, "b": tables}, "Found")
     assert len(both.data) == len(both.layout.updatemenus[0].buttons) == 6
     np.testing.assert_allclose(both.data[1].z, tables.sel(along="checkpoints"))
+    assert alone.layout.coloraxis.colorbar.ticktext[0] == "τ = −1"  # Kendall's
 
 
 @pytest.mark.parametrize(

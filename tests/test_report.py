@@ -6,7 +6,7 @@ from examples import small_results
 
 from shared_geometry.config import Config
 from shared_geometry.experiment.results import config_of
-from shared_geometry.figures.patterns import scatter
+from shared_geometry.figures.patterns import class_patterns, scatter
 from shared_geometry.reports import report
 
 SENTENCES = (
@@ -91,6 +91,20 @@ def test_the_overview_has_the_first_and_the_last_layer_of_each_run(results):
 
 def test_the_command_in_the_text_is_that_of_the_config(results):
     assert config_of(results).command in report.remake(results)
+
+
+def test_title_and_words_of_the_class_patterns_speak_of_the_same_networks():
+    many = small_results(n_networks=6)  # of which four are drawn
+    title = class_patterns(many).layout.title.text.replace("<br>", " ")
+    said = re.findall(r"\d\.\d\d", report.patterns_alt(many))
+    assert re.findall(r"\d\.\d\d", title) == said
+    four = many.isel(checkpoint=-1, layer=-1, network=slice(4))
+    assert said == [f"{scatter(four.patterns.sel(space=s)):.2f}" for s in ("native", "shared")]
+
+
+def test_populations_of_one_name_are_told_apart_by_their_sizes(results):
+    said = report.populations({"ConvNet, here": results, "there": small_results(n_networks=4)})
+    assert "*ConvNet, here* 3 networks, up to 64 units of a layer; *there* 4 networks" in said
 
 
 def test_scatter_is_zero_where_networks_agree_and_grows_with_their_distance(results):

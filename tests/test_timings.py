@@ -79,9 +79,13 @@ def test_the_exponent_of_a_power_law_is_found():
 def test_chapters_and_training_are_put_into_tables():
     where = {"commit": "abcdef0123456789", "hardware": "a machine", "versions": "{}"}
     row = {"chapter": "methods", "seconds": 12.4, "memory": 0.714}
-    text = chapters_table({"chapters": [row], "limit": 2.0, "cores": 1, **where})
+    timings = {"chapters": [row], "limit": 2.0, "cores": 1, **where}
+    text = chapters_table(timings, ["methods"])
     assert "| methods | 12 | 0.71 |" in text
     assert "one core of a machine, with at most 2 GB allowed, commit abcdef012345." in text
+    assert "Not measured" not in text
+    text = chapters_table(timings, ["methods", "blocks", "blocks", "choices"])
+    assert text.endswith("abcdef012345. Not measured yet: blocks, choices.")
     speeds = {"ours, bfloat16": 4321, "ours, float32": 2345, "plain, 0 workers": 1000}
     ratio = {"bfloat16": 4.321, "float32": 2.345}
     found = {"convnet": {"images_per_second": speeds, "peer": "plain, 0 workers", "ratio": ratio}}

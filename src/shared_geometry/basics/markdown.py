@@ -1,5 +1,6 @@
 """Tables as Markdown has them, and their cells."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from shared_geometry.basics.wording import interval_text
@@ -17,6 +18,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """
     lines = [head, [":--"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def plain(text: str) -> str:
+    """A list or a sentence in Markdown as one line without marks: for text alternatives."""
+    lines = [re.sub(r"^- ", "", line) for line in text.splitlines() if line.strip()]
+    return re.sub(r"(\*{1,2}|`)(\S(?:.*?\S)?)\1", r"\2", " ".join(lines))
 
 
 def interval_cell(values: Iterable[float], digits: int = 2) -> str:

@@ -11,6 +11,9 @@ from shared_geometry.training.recipes import recipe
 
 _DAY = 24.0  # hours
 _SIZES = ("networks", "units", "images")
+LAST = (
+    2  # measured points that a power is taken from: small sizes are flat, and larger ones are asked
+)
 
 
 class Scenario(NamedTuple):
@@ -46,7 +49,7 @@ class Need(NamedTuple):
 
 
 def exponents(scale: Mapping[str, Any], what: str = "seconds") -> dict[str, float]:
-    """Exponent of the growth with each size, from ``scale.json``.
+    """Exponent of the growth with each size between its largest, from ``scale.json``.
 
     Parameters
     ----------
@@ -57,12 +60,12 @@ def exponents(scale: Mapping[str, Any], what: str = "seconds") -> dict[str, floa
     base = PROCESS / 1e9 if what == "memory" else 0.0
     return {
         name: slope([p["size"] for p in points], [max(p[what] - base, 1e-3) for p in points])
-        for name, points in scale["growth"].items()
+        for name, points in ((n, p[-LAST:]) for n, p in scale["growth"].items())
     }
 
 
 def need(scenario: Scenario, scale: Mapping[str, Any], training: Mapping[str, Any]) -> Need:
-    """What a scenario takes: the paper's size as measured, times the measured powers.
+    """What a scenario takes: the paper's size as measured, times the powers of the largest sizes.
 
     Memory is that of the images held out; times are those of as large a part of them held out as
     was measured, and too long where it is smaller.
@@ -150,6 +153,6 @@ def growth_sentence(scale: Mapping[str, Any]) -> str:
     parts = [f"{name.replace(' x ', ' × ')} {number(time[name])} and {number(memory[name])}"
              for name in time]  # fmt: skip
     return (
-        "Exponents of time, and of memory on top of a process that does nothing: "
-        f"{'; '.join(parts)}."
+        f"Exponents between the {LAST} largest sizes, of time, and of memory on top of a process "
+        f"that does nothing: {'; '.join(parts)}."
     )

@@ -1,7 +1,7 @@
 """What the benchmarks measured, read and put into words."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +130,19 @@ def provenance_line(timings: Mapping[str, Any]) -> str:
     return f"Commit {timings['commit']}; {timings['hardware']}; {names}."
 
 
-def chapters_table(timings: Mapping[str, Any]) -> str:
-    """Seconds and peak memory of each chapter as Markdown, and what it was confined to."""
+def chapters_table(timings: Mapping[str, Any], chapters: Iterable[str]) -> str:
+    """Seconds and peak memory of each chapter as Markdown, and what it was confined to.
+
+    Parameters
+    ----------
+    timings : mapping
+        What `benchmarks/binder.py` measured.
+    chapters : iterable of str
+        All that the book has: those not measured yet are named.
+    """
+    measured = [row["chapter"] for row in timings["chapters"]]
+    missing = [name for name in dict.fromkeys(chapters) if name not in measured]
+    added = f" Not measured yet: {', '.join(missing)}." if missing else ""
     rows = [
         f"| {row['chapter']} | {row['seconds']:.0f} | {row['memory']:.2f} |"
         for row in timings["chapters"]
@@ -144,7 +155,7 @@ def chapters_table(timings: Mapping[str, Any]) -> str:
             *rows,
             "",
             f"Measured on {cores} of {timings['hardware']}, with at most {timings['limit']:g} GB "
-            f"allowed, commit {timings['commit'][:12]}.",
+            f"allowed, commit {timings['commit'][:12]}.{added}",
         ]
     )
 

@@ -17,13 +17,14 @@ from shared_geometry.figures.answers import curves, menu
 
 Answers = Mapping[str, xr.Dataset]
 _SHOWN = {  # spaces, and what a legend calls them
-    "own": "own space",
+    "own": "its own space",
     "common": "common space",
     "common, all": "common, all networks",
     "others": "others’ spaces",
     "common, shuffled": "common, shuffled",
 }
-_WITH_ROOM = 7  # columns
+_DECIMALS = {7: 2, 10: 1}  # columns at most: decimals for which their cells have room
+_SCALE_END = 1.1  # the scale of shares goes on beyond 1, where one population serves another better
 _FRAME = style.oklch(0.9, 0.09, 215)  # stands out from what is dark, as best matches are
 
 
@@ -34,15 +35,20 @@ def matches(answer: xr.Dataset, measure: str, population: str) -> np.ndarray:
     return found.values[:, :depth]
 
 
-def _colours(low: float, high: float, scale: list) -> dict[str, Any]:
-    ticks = np.linspace(low, high, 5).tolist()
+def _colours(high: float) -> dict[str, Any]:
+    ticks = np.arange(0, high + 1e-9, 0.25).tolist()
     bar = {"orientation": "h", "thickness": 10, "len": 0.6, "y": 0, "yref": "container"}
     return {
-        "cmin": low,
+        "cmin": 0,
         "cmax": high,
-        "colorscale": scale,
+        "colorscale": style.SEQUENTIAL,
         "colorbar": {**bar, "yanchor": "bottom", "tickvals": ticks},
     }
+
+
+def _number_in_a_cell(columns: int) -> str | None:
+    decimals = next((d for most, d in _DECIMALS.items() if columns <= most), None)
+    return None if decimals is None else f"%{{z:.{decimals}f}}"
 
 
 def _heatmap(z: np.ndarray, x: list[str], y: list[str], shown: bool, hover: str) -> go.Heatmap:
@@ -54,7 +60,7 @@ def _heatmap(z: np.ndarray, x: list[str], y: list[str], shown: bool, hover: str)
         coloraxis="coloraxis",
         visible=shown,
         hoverongaps=False,
-        texttemplate="%{z:.2f}" if len(x) <= _WITH_ROOM else None,
+        texttemplate=_number_in_a_cell(len(x)),
         textfont={"size": 11},
         hovertemplate=f"{hover}: %{{z:.3f}}<extra></extra>",
     )
@@ -101,7 +107,7 @@ def layers_matched(answers: Answers, measure: str) -> go.Figure:
     labels = {f"{k}: {p}" if many else f"with {p}": p for k, _, p in entries}
     owners = [label for label in labels for _ in range(2)]  # a heatmap and its frames
     figure.update_layout(
-        coloraxis=_colours(0, 1, style.SEQUENTIAL),
+        coloraxis=_colours(1),
         updatemenus=[menu(labels, owners) | {"active": active}],
     )
     order = np.concatenate(
@@ -114,7 +120,7 @@ def layers_matched(answers: Answers, measure: str) -> go.Figure:
 
 
 def spaces_exchanged(answers: Answers) -> go.Figure:
-    """What the space of each population explains of each, over what its own one does.
+    """What the space of each population explains of each, over what its own does.
 
     Parameters
     ----------
@@ -128,19 +134,20 @@ def spaces_exchanged(answers: Answers) -> go.Figure:
         hover = "space of %{y}, networks of %{x}"
         figure.add_trace(_heatmap(z, names, names, place == 0, hover))
         away.append(z[~np.eye(len(z), dtype=bool)])
-    figure.update_layout(coloraxis=_colours(0.5, 1.5, style.DIVERGING))
+    largest = max(float(np.nanmax(trace.z, initial=_SCALE_END)) for trace in figure.data)
+    figure.update_layout(coloraxis=_colours(largest))
     if len(answers) > 1:
         figure.update_layout(updatemenus=[menu(answers, list(answers))])
     _squares(figure, "networks of", "space of")
     title = (
         "The space of another population explains "
-        f"{span(100 * np.concatenate(away), 0)} % of what the own one does"
+        f"{span(100 * np.concatenate(away), 0)} % of what a network’s own does"
     )
     return style.finish(figure, title, height=520)
 
 
 def spaces_compared(answers: Answers) -> go.Figure:
-    """Variance explained in the own space, the common one and those of others.
+    """Variance explained in a network's own space, the common one and those of others.
 
     Parameters
     ----------
@@ -155,7 +162,7 @@ def spaces_compared(answers: Answers) -> go.Figure:
     figure = curves(
         series,
         "Equally many networks explain, in the common space, "
-        f"{span(100 * np.concatenate(parts), 0)} % of what they do in the own one",
+        f"{span(100 * np.concatenate(parts), 0)} % of what they do in a network’s own",
         x=None,
         y="variance explained",
         dotted=[_SHOWN["common, shuffled"]],

@@ -18,13 +18,20 @@ def _places(dim: str, values: np.ndarray) -> list[str]:
     return [f"{v:g}" if isinstance(v, int | float | np.number) else str(v) for v in values]
 
 
-def _curve(values: xr.DataArray, name: str, colour: str, dash: str) -> go.Scatter:
+def _curve(
+    values: xr.DataArray, name: str, colour: str, dash: str, floor: float | None
+) -> go.Scatter:
     (dim,) = (d for d in values.dims if d != "bound")
+    true = values.sel(bound="estimate") if "bound" in values.dims else values
+    drawn = values if floor is None else values.clip(min=floor)
     bars = None
-    estimate = values
+    estimate = drawn
     if "bound" in values.dims:
-        estimate, low, high = values.transpose("bound", dim).values
+        estimate, low, high = drawn.transpose("bound", dim).values
         bars = style.error_bars(estimate, low, high)
+    told = {"hovertemplate": "%{x}: %{y:.3f}"}
+    if floor is not None:
+        told = {"customdata": true.values, "hovertemplate": "%{x}: %{customdata:.2g}"}
     return go.Scatter(
         x=_places(str(dim), values[dim].values),
         y=np.asarray(estimate),
@@ -33,13 +40,13 @@ def _curve(values: xr.DataArray, name: str, colour: str, dash: str) -> go.Scatte
         name=name,
         line={"color": colour, "width": 2, "dash": dash},
         marker={"size": 8},
-        hovertemplate="%{x}: %{y:.3f}",
+        **told,
     )
 
 
 def curves(
     answers: Mapping[str, Mapping[str, xr.DataArray]],
-    title: str,
+    title: str | Sequence[str],
     *,
     x: str | None,
     y: str,
@@ -47,7 +54,7 @@ def curves(
     dotted: Sequence[str] = (),
     height: int = 420,
     y_range: Sequence[float] | None = None,
-    log: bool = False,
+    floor: float | None = None,
 ) -> go.Figure:
     """Curves with intervals over layers, checkpoints or sizes, those of one population at a time.
 
@@ -56,8 +63,8 @@ def curves(
     answers : mapping of str to mapping of str to DataArray
         Population -> name of the curve -> its values: one dimension, which is the horizontal axis,
         and if there are intervals, ``bound`` (estimate, low, high).
-    title : str
-        The finding, in words; it stays when another population is chosen.
+    title : str, or sequence of str
+        The finding, in words, which stays when another population is chosen; or one for each.
     x, y : str
         Titles of the axes; None for layers, which need none.
     ordered : bool
@@ -66,8 +73,9 @@ def curves(
         Names of curves that are dotted: controls, and what is to be compared with.
     height : int
     y_range : sequence of float, optional
-    log : bool
-        The vertical axis is logarithmic.
+    floor : float, optional
+        The vertical axis is logarithmic, and begins here: what is smaller is drawn on the floor.
+        The pointer is told the value itself.
 
     Returns
     -------
@@ -86,14 +94,13 @@ def curves(
         many = ordered or len(series) > len(style.CATEGORIES)
         colours = style.depth_colours(len(series)) if many else style.CATEGORIES
         for (name, values), colour in zip(series.items(), colours, strict=False):
-            curve = _curve(values, name, colour, "dot" if name in dotted else "solid")
+            curve = _curve(values, name, colour, "dot" if name in dotted else "solid", floor)
             figure.add_trace(curve.update(visible=place == 0))
             owners.append(population)
     figure.update_xaxes(type="category", title=x)
-    figure.update_yaxes(title=y, range=y_range, type="log" if log else "linear")
-    if log:
+    figure.update_yaxes(title=y, range=y_range, type="linear" if floor is None else "log")
+    if floor is not None:
         figure.update_yaxes(exponentformat="power", dtick=1)
-        figure.update_traces(hovertemplate="%{x}: %{y:.2g}")
     if len(answers) > 1:
         figure.update_layout(updatemenus=[menu(answers, owners)])
     return style.finish(figure, title, height=height)

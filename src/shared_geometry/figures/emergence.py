@@ -14,12 +14,13 @@ from shared_geometry.figures.answers import curves
 
 Answers = Mapping[str, xr.Dataset]
 ACCURACY = "test accuracy"
-_TERMS = {
+TERMS = {  # of `claims.emergence.split`, as readers see them
     "agreement": "they agree now",
     "settled": "it has settled",
     "final": "final reading",
     "product": "product of the two",
 }
+_BELOW = 0.05  # room between 0 and what is written under the axis
 
 
 def _by_layer(values: xr.DataArray) -> dict[str, xr.DataArray]:
@@ -108,14 +109,15 @@ def readings_by_layer(answers: Answers) -> go.Figure:
         remainders.append(float(abs(found.remainder).max()))
         for epoch in dict.fromkeys((emergence.early(results), 0.0)):
             here = found.sel(checkpoint=epoch, drop=True)
-            series[f"{name}, epoch {epoch:g}"] = {_TERMS[term]: here[term] for term in _TERMS}
-    figure = curves(
+            series[f"{name}, epoch {epoch:g}"] = {TERMS[term]: here[term] for term in TERMS}
+    lowest = min(float(part.min()) for terms in series.values() for part in terms.values())
+    return curves(
         series,
         "Reading against the final geometry = agreement × settling, to within "
         f"{max(remainders):.3f}",
         x=None,
         y="correlation of RSMs",
-        dotted=[_TERMS["product"]],
+        dotted=[TERMS["product"]],
         height=480,
+        y_range=(min(lowest, 0.0) - _BELOW, 1 + _BELOW),
     )
-    return figure.update_yaxes(rangemode="tozero")

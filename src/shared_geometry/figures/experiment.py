@@ -109,12 +109,28 @@ def geometry_over_training(results: xr.Dataset) -> go.Figure:
                 hovertemplate="epoch %{x}: %{y:.3f}",
             )
     figure.update_xaxes(title="epoch", type="category")
-    figure.update_yaxes(title="corr(wRSM, iRSM)", range=[-0.1, 1.02])
+    first = next(iter(views.values()))
+    figure.update_yaxes(title="corr(wRSM, iRSM)", range=_range(first))
     figure.update_layout(updatemenus=[_buttons(views, per_view=2 * results.sizes["layer"])])
-    rise = views["final geometry"].sel(bound="estimate")
-    gains = (rise.isel(checkpoint=-1) - rise.isel(checkpoint=0)).values
-    rising = f"{int((gains > 0).sum())} of {len(gains)} layers approach the final geometry"
-    return style.finish(figure, rising, height=460)
+    return style.finish(figure, [_geometry_title(*view) for view in views.items()], height=460)
+
+
+def _range(values: xr.DataArray) -> list[float]:
+    """From just below 0, or from -1 where something lies below that, to 1."""
+    return [-0.1 if float(values.min()) >= -0.1 else -1.02, 1.02]
+
+
+def _geometry_title(name: str, values: xr.DataArray) -> str:
+    """What was found in one reading of the top row."""
+    course = values.sel(bound="estimate")
+    if name == "final geometry":
+        gains = (course.isel(checkpoint=-1) - course.isel(checkpoint=0)).values
+        return f"{int((gains > 0).sum())} of {len(gains)} layers approach the final geometry"
+    reached = span(course.isel(checkpoint=-1))
+    if name.endswith("native space"):
+        return f"Before alignment r is {reached} at the end"
+    means = ", unit means subtracted," if name.endswith("means subtracted") else ""
+    return f"Aligned networks agree{means} with r = {reached} at the end"
 
 
 def _buttons(views: dict[str, xr.DataArray], per_view: int) -> dict:
@@ -123,8 +139,12 @@ def _buttons(views: dict[str, xr.DataArray], per_view: int) -> dict:
     ]
     return style.dropdown(
         [
-            {"label": name, "method": "restyle", "args": [{"visible": visible}]}
-            for name, visible in zip(views, shown, strict=True)
+            {
+                "label": name,
+                "method": "update",
+                "args": [{"visible": visible}, {"yaxis.range": _range(values)}],
+            }
+            for (name, values), visible in zip(views.items(), shown, strict=True)
         ]
     )
 

@@ -147,9 +147,9 @@ def agreement_map(answers: Mapping[str, xr.DataArray], title: str) -> go.Figure:
             y=names,
             coloraxis="coloraxis",
             visible=place == 0,
-            hovertemplate="%{y}<br>%{x}<br>rank correlation %{z:.2f}<extra></extra>",
+            hovertemplate="%{y}<br>%{x}<br>τ = %{z:.2f}<extra></extra>",
         )
-    figure.update_layout(coloraxis=colour_axis((-1.0, 1.0)))
+    figure.update_layout(coloraxis=colour_axis((-1.0, 1.0), "τ"))
     narrow = _menu(figure, views, list(views))
     figure.update_xaxes(type="category", tickangle=-60, showgrid=False, constrain="domain")
     figure.update_yaxes(

@@ -72,6 +72,19 @@ def scatter(patterns: xr.DataArray) -> float:
     return float(np.sqrt(within / between)) if between else float("nan")
 
 
+def scatters(results: xr.Dataset, layer: str | None = None) -> tuple[float, float]:
+    """`scatter` at the end of training, of the networks drawn: before alignment, and after it."""
+    final = _drawn(results, layer).isel(checkpoint=-1)
+    before, after = (scatter(final.sel(space=space)) for space in SPACES)
+    return before, after
+
+
+def _drawn(results: xr.Dataset, layer: str | None) -> xr.DataArray:
+    """Patterns of the networks for which there are markers."""
+    patterns = results.patterns.sel(layer=layer or results.layer.values[-1])
+    return patterns.isel(network=slice(0, len(_MARKERS)))
+
+
 def class_patterns(results: xr.Dataset, layer: str | None = None) -> go.Figure:
     """Class means of up to four networks on common principal axes, with a slider over training.
 
@@ -86,8 +99,7 @@ def class_patterns(results: xr.Dataset, layer: str | None = None) -> go.Figure:
     """
     if results.sizes["class"] < 2:
         raise InputError("these results have one class; a figure of class patterns needs two")
-    patterns = results.patterns.sel(layer=layer or results.layer.values[-1])
-    patterns = patterns.isel(network=slice(0, len(_MARKERS)))
+    patterns = _drawn(results, layer)
     classes = spread(results.sizes["class"], MOST_CLASSES)
     paths = {space: p[:, :, classes] for space, p in _paths(patterns).items()}
     names = [str(name) for name in results["class"].values[classes]]
@@ -120,7 +132,7 @@ def class_patterns(results: xr.Dataset, layer: str | None = None) -> go.Figure:
         figure.update_layout(
             {scene: {"xaxis": axis, "yaxis": axis, "zaxis": axis, "aspectmode": "cube"}}
         )
-    before, after = (scatter(patterns.isel(checkpoint=-1).sel(space=s)) for s in SPACES)
+    before, after = scatters(results, layer)
     title = (
         f"From network to network a class moves {before:.2f} times the distance between classes; "
         f"once turned, {after:.2f} times"

@@ -85,8 +85,11 @@ def _heading(text: str, x: float) -> dict[str, Any]:
     return {"text": text, "x": x, "y": 1, "showarrow": False, "font": {"size": 13}, **place}
 
 
-def colour_axis(limits: tuple[float, float]) -> dict[str, Any]:
-    """Colour scale and bar of correlations between ``limits``: 0 in the middle or at the end."""
+def colour_axis(limits: tuple[float, float], letter: str = "r") -> dict[str, Any]:
+    """Colour scale and bar of correlations between ``limits``: 0 in the middle or at the end.
+
+    The bar calls them by ``letter``: r is Pearson's.
+    """
     low, high = limits
     ticks = np.linspace(low, high, 5)
     words = [f"{t:g}".replace("-", "−") for t in ticks]
@@ -102,7 +105,7 @@ def colour_axis(limits: tuple[float, float]) -> dict[str, Any]:
             "yref": "container",
             "yanchor": "bottom",
             "tickvals": ticks.tolist(),
-            "ticktext": [f"r = {words[0]}", *words[1:]],
+            "ticktext": [f"{letter} = {words[0]}", *words[1:]],
         },
     }
 

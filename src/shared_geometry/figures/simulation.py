@@ -9,7 +9,8 @@ from shared_geometry.figures import style
 from shared_geometry.figures.rsm import rsm_panels
 
 _GROUPS = (  # reading, space, name, colour, marker
-    ("published", "native", "native", style.CATEGORIES[1], "circle-open"),
+    ("published", "native", "native, as published", style.CATEGORIES[1], "circle-open"),
+    ("exact", "native", "native, exactly", style.CATEGORIES[1], "circle"),
     ("published", "shared", "shared, as published", style.ACCENT, "circle-open"),
     ("exact", "shared", "shared, exactly", style.ACCENT, "circle"),
 )
@@ -52,7 +53,7 @@ def figure_2(data: xr.Dataset) -> go.Figure:
     for column, kind in enumerate(kinds, 1):
         for i, (reading, space, name, colour, symbol) in enumerate(_GROUPS):
             chosen = data.sel(reading=reading, space=space, transformation=kind)
-            places = np.arange(len(_MEASURES)) + 0.27 * (i - 1)
+            places = np.arange(len(_MEASURES)) + 0.21 * (i - (len(_GROUPS) - 1) / 2)
             for place, measure in zip(places, _MEASURES, strict=True):
                 dots = _runs(chosen.correlation.sel(measure=measure), place, colour, name)
                 figure.add_trace(dots, 1, column)

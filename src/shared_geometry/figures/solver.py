@@ -70,19 +70,23 @@ def convergence(courses: Mapping[str, Sequence[Course]], sweeps: int) -> go.Figu
     return style.finish(figure, title, height=480)
 
 
-def growth(measured: Mapping[str, Sequence[Mapping[str, float]]]) -> go.Figure:
+def growth(
+    measured: Mapping[str, Sequence[Mapping[str, float]]], last: int | None = None
+) -> go.Figure:
     """Seconds of a fit against each of its sizes, on logarithmic axes.
 
     Parameters
     ----------
     measured : mapping of str to sequence of mapping
         For each size (networks, units, examples, k) its points, with ``size`` and ``seconds``.
+    last : int, optional
+        Take the exponents from so many of the largest sizes; None: from all.
     """
     figure = go.Figure()
     slopes = {}
     for colour, (what, points) in zip(style.CATEGORIES, measured.items(), strict=False):
         size, seconds = (np.array([p[key] for p in points]) for key in ("size", "seconds"))
-        slopes[what] = slope(size, seconds)
+        slopes[what] = slope(size[-last:], seconds[-last:]) if last else slope(size, seconds)
         figure.add_scatter(
             x=size,
             y=seconds,
@@ -93,7 +97,8 @@ def growth(measured: Mapping[str, Sequence[Mapping[str, float]]]) -> go.Figure:
             hovertemplate=f"%{{x}} {what}: %{{y:.3f}} s",
         )
     figure.update_xaxes(title="size", type="log", tickformat=",d", dtick=1)
-    figure.update_yaxes(title="seconds", type="log")
+    figure.update_yaxes(title="seconds", type="log", dtick=1)
     steepest = max(slopes, key=slopes.__getitem__)
     title = f"Time grows at most with the power {slopes[steepest]:.1f}, that of the {steepest}"
+    title += f", between the {last} largest sizes" if last else ""
     return style.finish(figure, title.replace("the k", "k"), height=440)

@@ -122,11 +122,12 @@ def _legend_names(figure: go.Figure) -> list[str]:
     return named if len(named) > 1 else []
 
 
-def _heights(figure: go.Figure, title: str, width: int) -> dict[str, int]:
+def _heights(figure: go.Figure, titles: Sequence[str], width: int) -> dict[str, int]:
     """Pixels above and below the plots for the title, headings, menus, legend and sliders."""
     layout = figure.layout
     headings = any(a.yref == "paper" for a in layout.annotations)
-    above = 16 + 22 * (title.count("<br>") + 1) + 22 * headings + 48 * bool(layout.updatemenus)
+    lines = 1 + max(title.count("<br>") for title in titles)
+    above = 16 + 22 * lines + 22 * headings + 48 * bool(layout.updatemenus)
     bar = 50 * (layout.coloraxis.colorbar.orientation == "h")
     below = 50 + 24 * _legend_rows(figure, width) + bar + 70 * bool(layout.sliders)
     return {"t": above, "b": below}
@@ -144,7 +145,7 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
 
 def finish(
     figure: go.Figure,
-    title: str,
+    title: str | Sequence[str],
     *,
     height: int = 420,
     narrow: Mapping[str, Any] | None = None,
@@ -155,8 +156,8 @@ def finish(
     ----------
     figure : plotly.graph_objects.Figure
         With its traces, axes, dropdowns and sliders; it is changed.
-    title : str
-        The finding, in words.
+    title : str, or sequence of str
+        The finding, in words; or one for each entry of the menu, of which the first is shown.
     height : int
         Pixels.
     narrow : mapping, optional
@@ -167,24 +168,38 @@ def finish(
     plotly.graph_objects.Figure
         ``layout.meta["narrow"]`` says what changes on a narrow screen.
     """
-    wide_title = wrapped(title, WIDE, _WIDE_LETTER)
-    narrow_title = wrapped(title, NARROW, _NARROW_LETTER)
+    titles = [title] if isinstance(title, str) else title
+    wide_titles = [wrapped(text, WIDE, _WIDE_LETTER) for text in titles]
+    narrow_titles = [wrapped(text, NARROW, _NARROW_LETTER) for text in titles]
     low = (narrow or {}).get("height", height)
     small = {
-        "title": {"text": narrow_title, "font": {"size": 14}, "y": 1 - 10 / low},
-        "margin": _heights(figure, narrow_title, NARROW),
+        "title": {"text": narrow_titles[0], "font": {"size": 14}, "y": 1 - 10 / low},
+        "margin": _heights(figure, narrow_titles, NARROW),
         "legend": _LEGEND,
     }
+    if len(titles) > 1:
+        (menu,) = figure.layout.updatemenus
+        small["updatemenus"] = [_retitling(menu, narrow_titles)]
+        figure.layout.updatemenus = [_retitling(menu, wide_titles)]
     figure.for_each_annotation(_subtitle)
     figure.update_layout(
         template=TEMPLATE,
         height=height,
-        title={"text": wide_title, "font": {"size": 16}, "y": 1 - 12 / height},
-        margin={"l": 60, "r": 20, **_heights(figure, wide_title, WIDE)},
+        title={"text": wide_titles[0], "font": {"size": 16}, "y": 1 - 12 / height},
+        margin={"l": 60, "r": 20, **_heights(figure, wide_titles, WIDE)},
         showlegend=bool(_legend_names(figure)),
         meta={"narrow": _merged(small, narrow or {})},
     )
     return figure
+
+
+def _retitling(menu: go.layout.Updatemenu, titles: Sequence[str]) -> dict[str, Any]:
+    """A copy of the menu, each entry of which also sets its title."""
+    copy = menu.to_plotly_json()
+    for button, title in zip(copy["buttons"], titles, strict=True):
+        traces, layout = (*button["args"], {})[:2]
+        button |= {"method": "update", "args": [traces, {**layout, "title.text": title}]}
+    return copy
 
 
 def _subtitle(annotation: go.layout.Annotation) -> None:

@@ -71,7 +71,7 @@ def _matched(answer: xr.Dataset, measure: str, population: str) -> str:
     deeper_other = len(other) > len(own)
     pairs = [(other[j], own[i]) if deeper_other else (own[i], other[j]) for i, j in found]
     if all(deep == match for deep, match in pairs):
-        return "every layer: the same"
+        return "each layer its namesake"
     runs = []
     for match, run in groupby(pairs, key=lambda pair: pair[1]):
         first, *rest = (layer_name(deep) for deep, _ in run)
@@ -117,7 +117,7 @@ def itself_sentence(answers: Answers) -> str:
 
 
 def spaces_table(answers: Answers) -> str:
-    """Variance explained in each space, and what the common one has of the own one's."""
+    """Variance explained in each space, and what the common one has of their own."""
     head = ["networks", "own", "common", "common ÷ own", "others’", "others’ ÷ own"]
     head += ["common, shuffled", "others’, shuffled"]
     parts = []
@@ -185,7 +185,7 @@ def loss_sentence(answers: Answers) -> str:
             low, high = part.sel(bound="low").values, part.sel(bound="high").values
             less, enough = int((high < 1).sum()), int((low >= NEARLY).sum())
             lines.append(
-                f"- {name}, {text}: less than in the own one in {less} of {len(low)} architectures "
+                f"- {name}, {text}: less than in their own in {less} of {len(low)} architectures "
                 f"(by their intervals), and at least {number(NEARLY, 1)} of it in {enough}"
             )
     return "\n".join(lines)

@@ -21,6 +21,8 @@ from shared_geometry.training import Recipe, recipe
 Answers = Mapping[str, xr.Dataset]
 Curves = dict[str, dict[str, xr.DataArray]]
 
+FLOOR = 1e-8  # of a gradient's size; switched off, branches have gradients of 1e-36
+
 
 def _each(answers: Answers) -> Iterator[tuple[str, str, xr.Dataset]]:
     """Title, population and what was found, the plan's networks before their control."""
@@ -214,7 +216,7 @@ def _control_sentence(found: xr.Dataset) -> str:
     said = (
         f"Without the penalty, from the same beginnings and by the same images, {_listed(off)} "
         f"{'is' if len(off) < 2 else 'are'} switched off, and "
-        f"{without} % of the unseen images are named rightly in place of {with_} %."
+        f"{without} % of the unseen images are classified correctly in place of {with_} %."
     )
     if kept := [block for block in off_before if block not in off]:
         worth = 100 * found.loss_interval.sel(population=CONTROL, bound="estimate", block=kept)
@@ -243,6 +245,16 @@ def sentences(answers: Answers) -> str:
             + _control_sentence(found)
         )
     return "\n\n".join(said)
+
+
+def networks_sentence(answers: Answers) -> str:
+    """Over how many networks the intervals of each population are."""
+    counts = {title: config_of(found).networks for title, found in answers.items()}
+    said = "; ".join(f"{n} in *{title}*" for title, n in counts.items())
+    return (
+        f"Bars and brackets are 95 % intervals over networks: {said}. So few networks make wide "
+        "intervals."
+    )
 
 
 def blocks_table(answers: Answers) -> str:

@@ -14,7 +14,9 @@ from shared_geometry.beyond.chance.reading import (
     widths,
 )
 from shared_geometry.beyond.chance.study import ALPHA, CHANCE, above_chance, lone_p
+from shared_geometry.experiment.results import config_of
 from shared_geometry.reports.chance_tables import Answers
+from shared_geometry.reports.trained import layer_units
 from shared_geometry.statistics import p_value
 
 
@@ -141,14 +143,16 @@ def units_sentence(answers: Answers) -> str:
 
     def say(found: xr.Dataset) -> str:
         used, recorded = (found.units.sel(which=which) for which in ("used", "recorded"))
+        whole = max(layer_units(config_of(found)).values())
+        of_them = f"of up to {whole:,} units of a layer up to {int(recorded.max()):,} were recorded"
         cut = found.isel(layer=(used < recorded).values.nonzero()[0])
         if not cut.sizes["layer"]:
-            return "all recorded units take part."
+            return f"{of_them}, and all of these take part."
         value = cut.value.sel(state="trained", bound="estimate")
         moved = (cut.all_units - value).sel(measure="left out")
         return (
-            f"{int(used.max())} of up to {int(recorded.max())} units take part; with all of them, "
-            f"the variance that the others explain would change by {span(moved, 3)}."
+            f"{of_them}, and up to {int(used.max()):,} take part; with all that were recorded, the "
+            f"variance that the others explain would change by {span(moved, 3)}."
         )
 
     return _lines(answers, say)

@@ -45,7 +45,7 @@ def channels_table(answers: Answers) -> str:
             for label in answer.layer.values
             for part in [answer.sel(layer=label)]
         ]
-        head = ["layer", "channels", "part in the largest", "as if so many carried it"]
+        head = ["layer", "channels", "part in the largest", "participation ratio"]
         parts.append(f"**{population}**\n\n{table(head, rows)}")
     return "\n\n".join(parts)
 
@@ -144,7 +144,7 @@ def networks_table(papers: Mapping[Condition, xr.Dataset]) -> str:
         others = ([explained_with(bound, n, m) for bound in last.values] for m in (_AUTHORS, None))
         cells = [interval_cell(row, 3) for row in (last.values, *others)]
         rows.append([called(condition), number(STATED[condition], 3), str(n), *cells])
-    head = ["condition", "the paper", "networks", "ours", f"of {_AUTHORS}", "of ever more"]
+    head = ["condition", "the paper", "networks", "ours", f"of {_AUTHORS}", "in the limit"]
     return table(head, rows) if rows else "None of these conditions is published yet."
 
 

@@ -83,15 +83,18 @@ def memory_curves(found: xr.Dataset) -> dict[str, xr.DataArray]:
     }
 
 
-def memory_alt(found: xr.Dataset) -> str:
-    """The first and the last value of each curve."""
-    parts = [
-        f"{layer_name(label)} from {number(course[0])} to {number(course[-1])}"
-        for label, course in zip(
-            found.layer.values, found.memory_interval.sel(bound="estimate").values, strict=True
+def memory_alt(answers: Mapping[str, xr.Dataset]) -> str:
+    """The first and the last value of each curve, population by population."""
+
+    def courses(found: xr.Dataset) -> str:
+        values = found.memory_interval.sel(bound="estimate").values
+        return "; ".join(
+            f"{layer_name(label)} from {number(course[0])} to {number(course[-1])}"
+            for label, course in zip(found.layer.values, values, strict=True)
         )
-    ]
-    return f"Curves over training: {'; '.join(parts)}."
+
+    told = [f"{population}: {courses(found)}." for population, found in answers.items()]
+    return f"Curves over training. {' '.join(told)}"
 
 
 def development_sentence(data: xr.Dataset) -> str:

@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from shared_geometry.basics.wording import in_a_sentence, interval_text, layer_name, number, span
 from shared_geometry.claims import emergence
 from shared_geometry.claims.emergence import FIRST
-from shared_geometry.figures.emergence import peak_epochs
+from shared_geometry.figures.emergence import TERMS, peak_epochs
 
 Answers = Mapping[str, xr.Dataset]
 GAP = 0.05  # readings that differ by less are not taken apart
@@ -154,6 +154,15 @@ def pairs_sentence(answers: Answers) -> str:
     return _lines(answers, say)
 
 
+def named(found: xr.DataArray | xr.Dataset) -> xr.DataArray | xr.Dataset:
+    """What a table shows of a run, with layers and terms called as in the figures."""
+    if "layer" in found.dims:
+        found = found.assign_coords(layer=[layer_name(label) for label in found.layer.values])
+    if isinstance(found, xr.Dataset):
+        found = found.rename({**TERMS, "most": "largest remainder possible"})
+    return found
+
+
 def _first(answers: Answers, what: str, say: Callable[[xr.Dataset, object], str]) -> str:
     population, results = next(iter(answers.items()))
     parts = "; ".join(
@@ -179,7 +188,7 @@ def agreement_alt(answers: Answers) -> str:
     def say(results: xr.Dataset, label: object) -> str:
         found = results.variance_interval.sel(layer=label, measure="left out", bound="estimate")
         course = found.values
-        return f"from {number(course[0])} by {number(course.max())} to {number(course[-1])}"
+        return f"from {number(course[0])}, at best {number(course.max())}, to {number(course[-1])}"
 
     return _first(answers, "Lines over epochs: variance explained, start, best and end", say)
 

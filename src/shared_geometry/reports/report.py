@@ -14,7 +14,8 @@ from shared_geometry.basics.wording import (
     number,
 )
 from shared_geometry.experiment.results import config_of, native_control
-from shared_geometry.figures.patterns import scatter
+from shared_geometry.figures.patterns import scatters
+from shared_geometry.reports.trained import steered
 
 
 def _final(results: xr.Dataset, reading: str = "published") -> xr.Dataset:
@@ -56,6 +57,18 @@ def sources(answers: Mapping[str, xr.Dataset]) -> str:
     return " | ".join(map(provenance_line, answers.values()))
 
 
+def populations(answers: Mapping[str, xr.Dataset]) -> str:
+    """How large the populations are that a chapter calls by their names."""
+    sizes = [
+        f"*{name}* {config.networks} networks, up to {config.max_units:,} units of a layer"
+        for name, config in ((name, config_of(found)) for name, found in answers.items())
+    ]
+    return (
+        f"In this chapter the names stand for: {'; '.join(sizes)}. Other chapters may have larger "
+        "or smaller populations of the same name."
+    )
+
+
 def describe_run(results: xr.Dataset) -> str:
     """Table of what was run, and whether it was at the paper's length."""
     config, recipe = config_of(results), json.loads(results.attrs["recipe"])
@@ -88,15 +101,18 @@ def claim_in_numbers(results: xr.Dataset) -> str:
     last = _final(results).isel(layer=-1)
     shared, native = (last.geometry_current.sel(space=s) for s in ("shared", "native"))
     variance = last.variance_interval.sel(measure="left out")
+    published = last.variance_interval.sel(measure="published", bound="estimate")
+    blind = "no gradient and no alignment" if steered(results) else "neither training nor alignment"
     return (
         f"In numbers, for {in_a_sentence(last.layer.item())} of these "
-        f"{results.sizes['network']} {_subject(results)}, and images that neither training nor "
-        f"alignment has seen: the similarity matrix *between* networks correlates "
+        f"{results.sizes['network']} {_subject(results)}, and images that {blind} has seen: "
+        f"the similarity matrix *between* networks correlates "
         f"{interval_text(native)} with the one *within* networks before alignment and "
         f"{interval_text(shared)} after it, "
         f"and what the other networks share explains {100 * float(variance[0]):.0f} % "
         f"[{100 * float(variance[1]):.0f}, {100 * float(variance[2]):.0f}] of a network's variance "
-        f"(95 % intervals over networks)."
+        f"(95 % intervals over networks). As the paper counts, with the network's own activity in "
+        f"the mean and the unit means kept, it is {100 * float(published):.0f} %."
     )
 
 
@@ -105,7 +121,7 @@ def accuracy_sentence(results: xr.Dataset) -> str:
     final = 100 * results.test_accuracy.isel(epoch=-1).values
     chance = 100 / results.sizes["class"]
     return (
-        f"At the end the networks name {final.mean():.1f} % of the unseen images rightly "
+        f"At the end the networks classify {final.mean():.1f} % of the unseen images correctly "
         f"(from {final.min():.1f} to {final.max():.1f} %; chance is {chance:.0f} %)."
     )
 
@@ -121,12 +137,11 @@ def training_alt(results: xr.Dataset) -> str:
 
 def patterns_alt(results: xr.Dataset) -> str:
     """Text alternative of the class patterns, with the distances that the picture shows."""
-    final = results.patterns.isel(checkpoint=-1, layer=-1)
-    spread = {s: scatter(final.sel(space=s)) for s in ("native", "shared")}
+    before, after = scatters(results)
     return (
         "Two three-dimensional scatter plots of class means. The distance between networks' means "
-        f"of the same class, relative to the distance between classes, is {spread['native']:.2f} "
-        f"before alignment and {spread['shared']:.2f} after it."
+        f"of the same class, relative to the distance between classes, is {before:.2f} before "
+        f"alignment and {after:.2f} after it."
     )
 
 
