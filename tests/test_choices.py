@@ -304,7 +304,7 @@ def test_the_claim_holds_if_no_choice_moves_much_in_part_or_not_at_all():
 def test_the_largest_change_is_named():
     value = choices.judge(answer([0.01, -0.3])).value
     assert value == (
-        "3 of 6, a choice in a layer each; the largest change −0.30 [−0.31, −0.29] "
+        "3 of 6 choices in layers; the largest change −0.30 [−0.31, −0.29] "
         "(not standardised, first pooling)"
     )
 

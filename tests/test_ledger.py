@@ -276,7 +276,7 @@ def test_outside_the_range_of_units_in_random_order_nothing_can_be_told_of_a_con
     spoil_native_pooling(older)
     found = rules.native_is_formless(older)
     assert found.outcome == IN_PART
-    assert "1 of 2 layers, 1 of which cannot be told" in found.value
+    assert "1 of 2 layers (1 cannot be told)" in found.value
     spoil_native(older)  # a dense layer, which can be told
     assert rules.native_is_formless(older).outcome == UNDECIDED
     only = older.sel(layer=["pool1"])

@@ -548,7 +548,7 @@ def test_titles_count_what_was_found(answers):
         for figure in (figures.maps_by_layer, figures.share_by_layer, figures.variance_by_k)
     ]
     assert "explains 50 % of" in titles[0]
-    assert "in 0 of 3 layers" in titles[1]
+    assert "in 3 of 3 layers" in titles[1]
     assert titles[2].startswith("7 shared dimensions")
 
 

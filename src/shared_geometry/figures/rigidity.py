@@ -74,11 +74,11 @@ def share_by_layer(answers: Answers) -> go.Figure:
         _all(answers, "share", population=f"halves of {n}", rigid="rotation", bound=bound)
         for n, bound in (("one network", "low"), ("two networks", "high"))
     )
-    alike = int((one <= two).sum())
+    apart = int((one > two).sum())  # intervals that overlap tell nothing
     figure = curves(
         series,
-        f"Halves of two networks are as rigidly related as halves of one in {alike} of {len(one)} "
-        "layers",
+        f"Halves of two networks are less rigidly related than halves of one in {apart} of "
+        f"{len(one)} layers",
         x=None,
         y="rotation ÷ linear map",
         dotted=["rigid networks", "halves of one network"],

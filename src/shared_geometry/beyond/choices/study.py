@@ -186,7 +186,7 @@ def judge(found: xr.Dataset) -> Found:
     close, largest = is_close(found), largest_change(found)
     return Found(
         rules.overall(close.values.ravel().tolist()),
-        f"{int(close.sum())} of {close.size}, a choice in a layer each; the largest change "
+        f"{int(close.sum())} of {close.size} choices in layers; the largest change "
         f"{interval_text(largest)} ({largest.choice.item()}, "
         f"{layer_name(largest.layer.item())})",
     )
