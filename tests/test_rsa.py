@@ -97,6 +97,22 @@ def test_a_constant_pattern_is_like_nothing(rng, value, dtype):
     assert not np.isnan(found).any()
 
 
+@pytest.mark.parametrize("centre", [True, False])
+@pytest.mark.parametrize(
+    ("dtype", "scales"),
+    [(np.float32, [1e-37, 1e-23, 1e20, 1e37]), (np.float64, [1e-300, 1e-200, 1e200, 1e300])],
+)
+def test_activity_may_be_of_any_size(rng, dtype, scales, centre):
+    x = rng.normal(size=(2, 9, 5)).astype(dtype) + dtype(2)
+    x[0, :, 3] = 0
+    for scale in scales:
+        np.testing.assert_allclose(
+            rsm(x * dtype(scale), centre=centre), rsm(x, centre=centre), atol=1e-5
+        )
+    each = x * np.array([*scales, 1], dtype)  # images of one network may differ, too
+    np.testing.assert_allclose(rsm(each, centre=centre), rsm(x, centre=centre), atol=1e-5)
+
+
 def test_a_missing_value_is_refused_and_its_network_named(rng):
     x = rng.normal(size=(4, 6, 5))
     x[2, 3, 1] = np.nan

@@ -340,6 +340,33 @@ def test_activity_whose_squares_overflow_is_refused_and_smaller_is_fitted(dtype,
             SRM().fit((size * larger * x).astype(dtype))
 
 
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e-15), ("float64", 1e-145)])
+@pytest.mark.parametrize("center", [True, False])
+def test_activity_whose_squares_underflow_is_refused_and_larger_is_fitted(dtype, size, center):
+    x = np.random.default_rng(0).normal(size=(3, 6, 40))
+    whole, models = SRM(4, center=center).fit(x), SRM(4, center=center)
+    assert models.fit((size * x).astype(dtype)).converged_
+    np.testing.assert_allclose(models.score((size * x).astype(dtype)), whole.score(x), rtol=1e-4)
+    for smaller in (1e-8, 1e-10):
+        tiny = (size * smaller * x).astype(dtype)
+        for fit in (models.fit, lambda x: models.fit_blocks([x[..., :9], x[..., 9:]])):
+            with pytest.raises(InputError, match=f"network 0 is too small.*{dtype} loses digits"):
+                fit(tiny)
+        with pytest.raises(InputError, match="network 1 is too small"):
+            models.fit([x[0].astype(dtype), tiny[1]])
+
+
+def test_activity_that_comes_in_blocks_is_refused_if_its_squares_overflow():
+    x = 1e19 * np.random.default_rng(0).normal(size=(3, 6, 40)).astype(np.float32)
+    with pytest.raises(InputError, match="too large: its squares"):
+        SRM(4).fit_blocks([x[..., :20], x[..., 20:]])
+
+
+def test_a_network_of_zeros_is_no_small_activity(data):
+    model = SRM(3).fit([data[0], 0 * data[1], data[2]])
+    assert np.isfinite(model.objective_).all()
+
+
 @pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD.keys())
 def test_bad_input_is_refused_in_one_clear_sentence(data, call, message):
     with pytest.raises(InputError) as caught:

@@ -92,6 +92,20 @@ def test_rotated_copies_share_everything_whatever_their_number_of_units(units):
     assert verdict.answer == YES
 
 
+@pytest.mark.parametrize(
+    ("dtype", "scale"),
+    [("float32", 1e19), ("float32", 1e-23), ("float64", 1e300), ("float64", 1e-200)],
+)
+def test_the_scale_of_the_activity_does_not_count(dtype, scale):
+    x = [a.astype(dtype) for a in turned()]
+    scaled = [a * np.dtype(dtype).type(scale) for a in x]
+    found, expected = (compare(a, LABELS, **QUICK) for a in (scaled, x))
+    estimates = [final(it, "geometry_current", bound="estimate") for it in (found, expected)]
+    np.testing.assert_allclose(*estimates, atol=1e-4)
+    placed = place(scaled[0], x[1:], LABELS)
+    assert placed.variance == pytest.approx(place(x[0], x[1:], LABELS).variance, abs=1e-4)
+
+
 def test_noise_shares_nothing():
     found = compare(rng().normal(size=(N, UNITS, 600)), **QUICK)
     assert final(found, "variance", measure="left out").max() < 0

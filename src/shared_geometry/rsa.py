@@ -8,7 +8,7 @@ as it is, but moves the mean over units that a Pearson correlation takes off.
 
 import torch
 
-from shared_geometry.basics.arrays import Array, as_tensor, like
+from shared_geometry.basics.arrays import Array, as_tensor, like, within_range
 from shared_geometry.errors import InputError
 
 METHODS = ("pearson", "spearman", "kendall")
@@ -30,10 +30,13 @@ def _columns(X: Array, name: str) -> torch.Tensor:
 
 def _unit_columns(x: torch.Tensor, centre: bool = True) -> torch.Tensor:
     """Columns of length 1, and mean 0 if ``centre``; a column that has no length is zeros."""
+    size = torch.linalg.vector_norm(x, dim=-2, keepdim=True)
+    if (scaled := within_range(x, size)) is not x:
+        x, size = scaled, torch.linalg.vector_norm(scaled, dim=-2, keepdim=True)
     moved = x - x.mean(-2, keepdim=True) if centre else x
     length = torch.linalg.vector_norm(moved, dim=-2, keepdim=True)
     # what is left of a constant column once its mean is off is rounding, not a pattern
-    floor = 8 * torch.finfo(x.dtype).eps * torch.linalg.vector_norm(x, dim=-2, keepdim=True)
+    floor = 8 * torch.finfo(x.dtype).eps * size
     return torch.where(length > floor, moved / length, torch.zeros_like(moved))
 
 

@@ -56,6 +56,37 @@ def finite(x: Sequence[torch.Tensor], sums: Sequence[torch.Tensor] | None = None
             )
 
 
+def in_range(squares: Sequence[torch.Tensor], x: Sequence[torch.Tensor]) -> None:
+    """Refuse activity whose products would over- or underflow.
+
+    Parameters
+    ----------
+    squares : sequence of Tensor of shape (...), float64
+        Sum of squares of each network.
+    x : sequence of Tensor of shape (..., n_units_i, n_samples)
+        Looked at only where the squares are so small that they may have underflowed.
+
+    Raises
+    ------
+    InputError
+        Says by what to go.
+    """
+    found, kind = torch.stack(list(squares)), torch.finfo(x[0].dtype)
+    name = str(x[0].dtype).removeprefix("torch.")
+    if not len(x) ** 2 * found.max().item() < kind.max:  # bounds the squares of their sum
+        raise InputError(
+            f"activity is too large: its squares add up to more than {kind.max:.1e}, the most that "
+            f"{name} holds; divide all networks by one number"
+        )
+    least = kind.tiny / kind.eps
+    for index, small in enumerate(found < least if found.min().item() < least else ()):
+        if (small & x[index].any(-1).any(-1)).any():  # zeros are no small activity
+            raise InputError(
+                f"activity of network {index} is too small: its squares add up to less than "
+                f"{least:.1e}, where {name} loses digits; multiply all networks by one number"
+            )
+
+
 def networks(X: Array | Sequence[Array], *, least: int = 2) -> list[torch.Tensor]:
     """Activity of each network as a tensor ``(n_units_i, n_samples)``, checked.
 
