@@ -319,6 +319,10 @@ BAD = {
     "negative tolerance": (lambda x: SRM(tol=-1).fit(x), "tol=-1"),
     "no sweep": (lambda x: SRM(max_sweeps=0).fit(x), "max_sweeps=0"),
     "warm start of another shape": (lambda x: SRM(4).fit(x, w=[x[0, :, :5]] * 4), "need"),
+    "warm start that is not orthonormal": (
+        lambda x: SRM(4).fit(x, w=[3 * np.eye(UNITS)[:, :4]] * 4),
+        "the basis of network 0 in w has no orthonormal columns: w.T @ w differs from the unit",
+    ),
     "other networks": (lambda x: SRM(4).fit(x).transform(x[:3]), "fitted on 4"),
     "other units": (lambda x: SRM(4).fit(x).transform(x[:, :9]), "network 0 has 9 units"),
     "other samples": (lambda x: SRM(4).fit(x).transform_network(x[0, :, :9]), "has 9 samples"),

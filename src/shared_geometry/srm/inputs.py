@@ -10,6 +10,7 @@ from shared_geometry.basics.arrays import Array, as_tensor
 from shared_geometry.errors import InputError
 
 _FORM = "an array (n_networks, n_units, n_samples) or a list of (n_units, n_samples) arrays"
+_NEARLY = 1e-2  # of a basis for a warm start, w.T @ w from the unit matrix: rounding, and more
 
 
 def _network(index: int, array: Any) -> torch.Tensor:
@@ -198,6 +199,14 @@ def bases(w: Sequence[Array], x: list[torch.Tensor], k: int) -> list[torch.Tenso
     shapes, expected = [tuple(b.shape) for b in found], [(len(a), k) for a in x]
     if shapes != expected:
         raise InputError(f"w holds bases of shapes {shapes}; the networks need {expected}")
+    for index, basis in enumerate(found):
+        gram = basis.mT @ basis
+        off = (gram - torch.eye(k).to(gram)).abs().max().item()
+        if off > _NEARLY:
+            raise InputError(
+                f"the basis of network {index} in w has no orthonormal columns: w.T @ w differs "
+                f"from the unit matrix by {off:.2g}; give bases of a fit"
+            )
     return [basis.to(x[0]) for basis in found]
 
 
