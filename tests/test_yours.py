@@ -547,6 +547,17 @@ def test_a_loader_that_shuffles_gives_all_networks_the_same_images_and_their_lab
     torch.testing.assert_close(found["head"][0], ordered)
 
 
+@pytest.mark.parametrize("max_units", [50, 1000])
+@pytest.mark.parametrize("order", [(8, 10), (10, 8)])
+def test_batches_of_other_sizes_that_change_the_units_are_refused(order, max_units):
+    first, second = (torch.zeros(3, 3, size, size) for size in order)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1))
+    message = f"layer '0' of network 0 has {4 * order[0] ** 2} units for the first images and "
+    with pytest.raises(InputError, match=message + f"{4 * order[1] ** 2} for these"):
+        record(network, [first, second], "0", max_units=max_units)
+    assert record(network, [first, second], "1")["1"][0].shape == (4, 6)
+
+
 def test_recording_agrees_with_the_books_own_on_the_same_images():
     network = build_network("convnet", in_channels=1, image_size=16, n_classes=10)
     images = load_dataset("digits").test.images[:40]
