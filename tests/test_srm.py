@@ -323,6 +323,11 @@ BAD = {
         lambda x: SRM(4).fit(x, w=[3 * np.eye(UNITS)[:, :4]] * 4),
         "the basis of network 0 in w has no orthonormal columns: w.T @ w differs from the unit",
     ),
+    "an unknown device": (lambda x: SRM(device="gpu").fit(x), "device='gpu' is not allowed"),
+    "values that float32 cannot hold": (
+        lambda x: SRM(4).fit(x.astype(np.float32)).transform(1e300 * x),
+        "network 0 holds 6000 values that are NaN or infinite",
+    ),
     "other networks": (lambda x: SRM(4).fit(x).transform(x[:3]), "fitted on 4"),
     "other units": (lambda x: SRM(4).fit(x).transform(x[:, :9]), "network 0 has 9 units"),
     "other samples": (lambda x: SRM(4).fit(x).transform_network(x[0, :, :9]), "has 9 samples"),
@@ -364,6 +369,22 @@ def test_activity_that_comes_in_blocks_is_refused_if_its_squares_overflow():
     x = 1e19 * np.random.default_rng(0).normal(size=(3, 6, 40)).astype(np.float32)
     with pytest.raises(InputError, match="too large: its squares"):
         SRM(4).fit_blocks([x[..., :20], x[..., 20:]])
+
+
+def test_activity_of_another_type_is_taken_to_that_of_the_fit(data):
+    single = data.astype(np.float32)
+    model = SRM(4).fit(single)
+    for new in (data, torch.from_numpy(data)):
+        assert str(model.transform(new).dtype).endswith("float32")
+        np.testing.assert_array_equal(model.transform(new), model.transform(single))
+        assert model.score(new) == model.score(single)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(data):
+    for fit in (SRM(4, device="cuda").fit, lambda x: SRM(4, device="cuda").fit_blocks([x])):
+        with pytest.raises(InputError, match="device='cuda' is not allowed here"):
+            fit(data)
 
 
 def test_a_network_of_zeros_is_no_small_activity(data):

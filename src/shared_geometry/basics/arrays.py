@@ -45,8 +45,10 @@ def within_range(x: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
     kind = torch.finfo(x.dtype)
     small, large = kind.tiny**0.5 / kind.eps**2, (kind.max / max(1, x.shape[-2])) ** 0.5 / 4
     out = ((size < small) | (size > large)).squeeze(-2)
+    if not out.any():
+        return x
     columns = x.mT[out]
-    if not columns.any():  # there is none, or they are zeros
+    if not columns.any():  # zeros stay
         return x
     peak = columns.abs().amax(-1).clamp(min=kind.tiny).double()
     scale = torch.ones_like(size).squeeze(-2)
