@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from shared_geometry.cli import _fields
 from shared_geometry.config import Config, Parameters
 from shared_geometry.errors import InputError
+from shared_geometry.publishing.chapters import SolvingParameters
 
 BAD = {
     "networks=1": ({"networks": 1}, "networks=1"),
@@ -146,6 +147,12 @@ class _Chapter(Parameters):
 def test_a_notebook_hands_over_its_parameters_and_nothing_else():
     namespace = {"__name__": "__main__", "In": [], "json": json, "Config": Config, "n_runs": 7}
     assert _Chapter.from_notebook(namespace).n_runs == 7
+
+
+def test_the_chapter_on_solving_refuses_more_units_than_images():
+    with pytest.raises(InputError, match="units=500 is larger than images=400"):
+        SolvingParameters(units=500)
+    assert SolvingParameters(units=400).images == 400
 
 
 def test_a_notebook_with_a_misspelt_parameter_is_stopped():
