@@ -387,6 +387,13 @@ def test_a_gpu_that_is_not_there_is_refused(data):
             fit(data)
 
 
+def test_new_activity_of_another_scale_is_no_score(data):
+    model = SRM(4, center=False).fit(data.astype(np.float32))
+    for scale, message in ((1e-24, "too small"), (1e30, "too large")):
+        with pytest.raises(InputError, match=message):
+            model.score((data * scale).astype(np.float32))
+
+
 def test_a_network_of_zeros_is_no_small_activity(data):
     model = SRM(3).fit([data[0], 0 * data[1], data[2]])
     assert np.isfinite(model.objective_).all()

@@ -88,15 +88,15 @@ def claim_in_numbers(results: xr.Dataset) -> str:
     last = _final(results).isel(layer=-1)
     shared, native = (last.geometry_current.sel(space=s) for s in ("shared", "native"))
     variance = last.variance_interval.sel(measure="left out")
+    share, low, high = (number(100 * bound, 0) for bound in variance.values)
     return (
         f"In numbers, for {in_a_sentence(last.layer.item())} of these "
         f"{results.sizes['network']} {_subject(results)}, and images that neither training nor "
         f"alignment has seen: the similarity matrix *between* networks correlates "
         f"{interval_text(native)} with the one *within* networks before alignment and "
         f"{interval_text(shared)} after it, "
-        f"and what the other networks share explains {100 * float(variance[0]):.0f} % "
-        f"[{100 * float(variance[1]):.0f}, {100 * float(variance[2]):.0f}] of a network's variance "
-        f"(95 % intervals over networks)."
+        f"and what the other networks share explains {share} % [{low}, {high}] of a network's "
+        f"variance (95 % intervals over networks)."
     )
 
 

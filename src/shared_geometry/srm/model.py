@@ -21,7 +21,7 @@ from shared_geometry.basics.estimators import Estimator
 from shared_geometry.errors import InputError
 from shared_geometry.srm import fitting, inputs, reference, stream
 from shared_geometry.srm.procrustes import polar
-from shared_geometry.srm.score import explained_power, power
+from shared_geometry.srm.score import explained_power, part_of, power
 
 _AT_ONCE = 2**27  # numbers copied into one batch
 BACKENDS = ("torch", "brainiak", "brainiak-det")
@@ -378,6 +378,7 @@ class SRM(Estimator):
         Returns
         -------
         float, or array of shape (n_networks,)
+            NaN for a network that does not vary.
         """
         x = self._centred(X)
         projected = torch.stack([w.mT @ a for w, a in zip(self._w, x, strict=True)])
@@ -386,7 +387,10 @@ class SRM(Estimator):
         if leave_one_out:
             target = (n * target - projected) / (n - 1)
         total = torch.stack([power(a) for a in x])
+        means = torch.stack([mu.double().square().sum() for mu in self._mean])
+        whole = total + x[0].shape[1] * means
+        inputs.in_range(whole, x)
         explained = explained_power(projected, target)
         if per_network:
-            return like(explained / total, X[0])
-        return (explained.sum() / total.sum()).item()
+            return like(part_of(explained, total, whole, x[0].dtype), X[0])
+        return part_of(explained.sum(), total.sum(), whole.sum(), x[0].dtype).item()
