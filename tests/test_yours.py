@@ -92,6 +92,26 @@ def test_rotated_copies_share_everything_whatever_their_number_of_units(units):
     assert verdict.answer == YES
 
 
+def test_numbers_may_be_numpys():
+    found = compare(turned(), LABELS, components=np.int64(8), seed=np.int64(3), **QUICK)
+    expected = compare(turned(), LABELS, components=8, seed=3, **QUICK)
+    xr.testing.assert_identical(found.drop_attrs(), expected.drop_attrs())
+    with pytest.raises(InputError, match=r"components=8\.5 is not allowed"):
+        compare(turned(), LABELS, components=np.float64(8.5))
+
+
+def test_layers_whose_names_are_one_are_refused():
+    with pytest.raises(InputError, match="two layers of 1, '1' have one name"):
+        compare({1: turned(), "1": unrelated()}, LABELS)
+
+
+def test_networks_that_make_a_space_come_in_a_list():
+    x = turned()
+    for networks in ((a for a in x[1:]), {"a": x[1], "b": x[2]}, None):
+        with pytest.raises(InputError, match=r"networks are a .*; give a list with one array"):
+            place(x[0], networks, LABELS)
+
+
 @pytest.mark.parametrize(
     ("dtype", "scale"),
     [("float32", 1e19), ("float32", 1e-23), ("float64", 1e300), ("float64", 1e-200)],
@@ -708,6 +728,35 @@ def test_a_layer_that_cannot_be_recorded_is_refused(layers, words):
 def test_networks_and_images_that_cannot_be_recorded_are_refused(networks, images, words):
     with pytest.raises(InputError, match=words):
         record(networks, images, "head")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("batch_size", "3", "batch_size='3' is not allowed"),
+        ("batch_size", 2.5, "batch_size=2.5 is not allowed"),
+        ("batch_size", None, "batch_size=None is not allowed"),
+        ("max_units", None, "max_units=None is not allowed"),
+        ("max_units", 2.5, "max_units=2.5 is not allowed"),
+        ("layers", None, "layers are a NoneType; give the paths"),
+        ("layers", [3], "layer '3' is at 3; give the path of a module as text"),
+        ("layers", {"a": [3, 4]}, r"layer 'a' is at \[3, 4\]; give the path"),
+        ("layers", {1: "head", "1": "conv"}, "two layers of 1, '1' have one name"),
+        ("images", None, "images are a NoneType; expected an array"),
+        ("networks", None, "networks are a NoneType; give a list of nn.Modules"),
+    ],
+)
+def test_what_record_cannot_use_is_named(name, value, words):
+    how = {"networks": small(), "images": some_images(), "layers": "head"} | {name: value}
+    with pytest.raises(InputError, match=words):
+        record(how.pop("networks"), how.pop("images"), how.pop("layers"), **how)
+
+
+def test_a_module_list_is_a_list_of_networks():
+    networks = small()
+    found = record(nn.ModuleList(networks), some_images(), "head", batch_size=np.int64(8))
+    expected = record(networks, some_images(), "head")["head"]
+    torch.testing.assert_close(found["head"], expected)
 
 
 def test_networks_without_modules_inside_say_so():

@@ -34,7 +34,7 @@ def moment(epoch: float) -> str:
 
 def number(value: float, digits: int = 2) -> str:
     """A number with a true minus sign, and none before zero; a dash for NaN."""
-    if np.isnan(value):
+    if np.isnan(float(value)):
         return "–"
     text = f"{float(value):.{digits}f}"
     return (text if float(text) else text.removeprefix("-")).replace("-", "−")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,6 +74,11 @@ def place(
         alignment_fraction=alignment_fraction,
         seed=seed,
     )
+    if isinstance(networks, str) or not isinstance(networks, Sequence | np.ndarray | Tensor):
+        raise InputError(
+            f"networks are a {type(networks).__name__}; give a list with one array (n_units, "
+            "n_images) a network, or one array of three dimensions"
+        )
     if len(networks) < 2:
         raise InputError(f"{len(networks)} networks make no space; 2 or more are needed")
     layers, classes, _ = given([*networks, newcomer], labels)
