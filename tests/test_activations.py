@@ -176,6 +176,16 @@ def test_a_constant_example_becomes_zeros_whatever_its_value(count, unit):
     assert torch.equal(standardise(x), torch.zeros(333, 2))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "scales"),
+    [(np.float32, [1e-37, 1e-23, 1e19, 1e37]), (np.float64, [1e-300, 1e-200, 1e200, 1e300])],
+)
+def test_an_example_may_be_of_any_size(dtype, scales):
+    x = np.random.default_rng(0).normal(size=(9, 4)).astype(dtype)
+    for size in (*scales, np.array(scales, dtype)):
+        np.testing.assert_allclose(standardise(x * dtype(size)), standardise(x), atol=1e-5)
+
+
 def test_standardising_keeps_the_type():
     x = torch.randn(5, 3, generator=torch_generator(0, "x"))
     assert standardise(x).dtype == torch.float32

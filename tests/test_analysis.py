@@ -144,6 +144,31 @@ def test_published_variance_is_the_formula_of_the_authors_code():
     np.testing.assert_allclose(found[0], expected, rtol=1e-8)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_of_a_network_that_does_not_vary_no_part_is_explained(dtype, value):
+    activity = Activity(*population(0.5))
+    alignment, held_out = (x.to(dtype) for x in activity[:2])
+    alignment[1] = held_out[1] = torch.linspace(-value, value, UNITS)[:, None]
+    model = fit(alignment, SETTINGS)
+    found = variance_explained(model, alignment, held_out)
+    assert found[1:, 1].isnan().all()
+    assert found[:, [0, 2, 3]].isfinite().all()
+    score = model.score(list(held_out), per_network=True)
+    assert score.isnan().tolist() == [False, True, False, False]
+    assert np.isfinite(model.score(list(held_out)))
+
+
+def test_what_hardly_varies_is_still_explained():
+    activity = population(0.5)
+    offset = torch.arange(1.0, UNITS + 1)[:, None] * 1e3
+    alignment, held_out = ((x + offset).float() for x in activity[:2])
+    found, plain = (
+        variance_explained(fit(a, SETTINGS), a, h) for a, h in ((alignment, held_out), activity[:2])
+    )
+    torch.testing.assert_close(found[1:], plain[1:], atol=1e-2, rtol=0)
+
+
 def test_left_out_variance_uses_nothing_of_the_network_it_explains():
     activity = population(0.5)
     model = fit(activity.alignment, SETTINGS)

@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import subprocess
@@ -5,6 +6,7 @@ import sys
 
 import pytest
 
+from shared_geometry import cli
 from shared_geometry.config import Config
 from shared_geometry.experiment.results import load_results
 
@@ -85,6 +87,9 @@ def test_show_prints_a_results_file_with_its_provenance(ran):
         (("run", "--set", "epochs"), "field=value"),
         (("run", "--set", "epoch=3"), "unknown parameter 'epoch'"),
         (("run", "--nonsense"), "nonsense"),
+        (("run", "--save", ""), "'.' is a folder; name a file"),
+        (("study", "rigidity", "--save", "x" * 300), "too long"),
+        (("run", "--output", "x" * 300), "too long"),
         (("show", "absent.nc"), "no results file"),
         (("data", "mnist"), "mnist"),
     ],
@@ -95,3 +100,13 @@ def test_what_a_user_did_wrong_is_said_in_a_line(tmp_path, words, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not any(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_named_by_the_file_that_does_not_fit(monkeypatch, capsys):
+    def copy(**how):
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/results.nc", None, "kept.nc")
+
+    monkeypatch.setattr(cli, "app", copy)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "the disk is full (kept.nc)" in capsys.readouterr().err

@@ -1,11 +1,14 @@
 import json
+import shlex
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from shared_geometry.cli import _fields
 from shared_geometry.config import Config, Parameters
 from shared_geometry.errors import InputError
+from shared_geometry.publishing.chapters import SolvingParameters
 
 BAD = {
     "networks=1": ({"networks": 1}, "networks=1"),
@@ -22,6 +25,10 @@ BAD = {
     "k above the units": ({"components": 999}, "components=999 is larger than max_units=150"),
     "falling checkpoints": ({"checkpoints": [2, 1]}, "rising order"),
     "checkpoint after the end": ({"epochs": 2, "checkpoints": [0, 5]}, "lies after the last epoch"),
+    "checkpoints whose files would have one name": (
+        {"checkpoints": [0.1234567, 0.1234568, 1]},
+        "0.1234567 and 0.1234568 are not allowed together: they are equal in six digits",
+    ),
     "analysed out of order": ({"analysed": [1.0, 0.5]}, "rising order"),
     "negative checkpoint": ({"checkpoints": [-1, 1]}, "checkpoints"),
     "not a number": ({"learning_rate": float("nan")}, "learning_rate=nan"),
@@ -72,13 +79,50 @@ def test_a_config_cannot_be_changed_after_the_fact():
         config.networks = 3
 
 
+def remade(config):
+    """The config that the command line makes of the words of its command."""
+    words = shlex.split(config.command)[2:]
+    pairs = list(zip(words[::2], words[1::2], strict=True))
+    flags = {name[2:]: value for name, value in pairs if name != "--set"}
+    return Config.from_preset(**flags, **_fields([v for name, v in pairs if name == "--set"]))
+
+
+EPOCHS = st.lists(st.integers(0, 20).map(lambda i: i / 4), min_size=1, max_size=4, unique=True)
+CHANGES = st.fixed_dictionaries(
+    {"dataset": st.sampled_from(["digits", "cifar10"])},
+    optional={
+        "epochs": st.sampled_from([None, 5, 12, 30]),
+        "checkpoints": st.one_of(st.none(), EPOCHS.map(sorted).map(tuple)),
+        "analysed": st.one_of(st.none(), EPOCHS.map(sorted).map(tuple)),
+        "train_images": st.sampled_from([None, 300, 10_000]),
+        "networks": st.integers(2, 12),
+        "learning_rate": st.one_of(st.none(), st.floats(1e-6, 10)),
+        "components": st.one_of(st.none(), st.integers(1, 64)),
+        "seed": st.integers(0, 2**63 - 1),
+        "recipe": st.sampled_from(["fast", "paper"]),
+        "stem": st.sampled_from(["imagenet", "cifar"]),
+        "centre": st.booleans(),
+    },
+)
+
+
+@settings(deadline=None)
+@example(preset="smoke", changes={"dataset": "digits", "epochs": 1}, direct=False)
+@example(preset="smoke", changes={"dataset": "digits"}, direct=True)
+@given(st.sampled_from(["smoke", "quick", "fast", "paper"]), CHANGES, st.booleans())
+def test_the_command_of_any_config_makes_the_same_experiment(preset, changes, direct):
+    try:
+        config = (
+            Config(preset=preset, **changes) if direct else Config.from_preset(preset, **changes)
+        )
+    except InputError:  # checkpoints after the preset's last epoch
+        return
+    assert remade(config).digest == config.digest
+
+
 def test_the_command_remakes_the_config():
     config = Config.from_preset("fast", dataset="cifar10", networks=3, checkpoints=[0, 1, 4])
-    words = config.command.split()
-    fields = [words[i + 1].strip("'").split("=", 1) for i, w in enumerate(words) if w == "--set"]
-    flags = {words[i][2:]: words[i + 1] for i in (2, 4, 6)}
-    again = Config.from_preset(**flags, **{name: json.loads(text) for name, text in fields})
-    assert again == config
+    assert remade(config) == config
 
 
 @given(
@@ -103,6 +147,12 @@ class _Chapter(Parameters):
 def test_a_notebook_hands_over_its_parameters_and_nothing_else():
     namespace = {"__name__": "__main__", "In": [], "json": json, "Config": Config, "n_runs": 7}
     assert _Chapter.from_notebook(namespace).n_runs == 7
+
+
+def test_the_chapter_on_solving_refuses_more_units_than_images():
+    with pytest.raises(InputError, match="units=500 is larger than images=400"):
+        SolvingParameters(units=500)
+    assert SolvingParameters(units=400).images == 400
 
 
 def test_a_notebook_with_a_misspelt_parameter_is_stopped():

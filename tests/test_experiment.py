@@ -127,6 +127,14 @@ def test_published_cross_checks_are_found_and_reported(finished, by_brainiak, tm
     assert f" s; `{by_brainiak.attrs['command']}`." in text  # to be copied: no typography in it
 
 
+def test_a_fraction_that_leaves_a_class_without_a_held_out_image_is_refused(tmp_path):
+    config = Config.from_preset("smoke", alignment_fraction=0.99)
+    message = "alignment_fraction=0.99 of 797 images holds out 8, of . classes; every one of the 10"
+    with pytest.raises(InputError, match=message):
+        plan(config, output=tmp_path)
+    assert plan(Config.from_preset("smoke", alignment_fraction=0.98), output=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("analysed", "message"),
     [([0.25, 1.0], "no checkpoints of this run"), ([0.0, 0.5], "must end with the last")],

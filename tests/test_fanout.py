@@ -3,13 +3,13 @@
 import os
 import shutil
 import signal
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
 import xarray as xr
 
 from shared_geometry.config import Config
-from shared_geometry.errors import InputError
+from shared_geometry.errors import DataError, InputError
 from shared_geometry.experiment import fanout, run, steps
 from shared_geometry.experiment.executors import executor_at
 
@@ -81,6 +81,31 @@ def test_a_worker_that_is_killed_loses_nothing(here, cluster, tmp_path):
     check(results, here)
 
 
+def test_a_process_that_is_killed_ends_the_run_in_a_sentence_and_it_goes_on(here, tmp_path):
+    def kill_one(stage, done, total, note):
+        if stage == "training" and done == 1:
+            os.kill(next(iter(executor._processes)), signal.SIGKILL)
+
+    with (
+        pytest.raises(DataError, match=r"a worker ended \(out of memory\?\)"),
+        executor_at("processes://1") as executor,
+    ):
+        run(SMOKE, output=tmp_path, executor=executor, progress=kill_one)
+    check(run(SMOKE, output=tmp_path), here)
+
+
+def test_tasks_that_a_lost_scheduler_cancels_end_the_run_in_a_sentence(tmp_path):
+    class Lost(Executor):
+        def submit(self, task, *given):
+            future = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    with pytest.raises(DataError, match="or its scheduler; what was finished"):
+        run(SMOKE, output=tmp_path, executor=Lost())
+
+
 def test_only_what_is_missing_is_analysed(here, tmp_path, monkeypatch):
     shutil.copytree(here[1], tmp_path / "runs")
     (tmp_path / "runs" / SMOKE.digest / "results.nc").unlink()
@@ -124,6 +149,11 @@ def test_a_task_carries_no_data(tmp_path):
         ("processes://0", "how many, 1 or more"),
         ("dask://127.0.0.1:9", "no scheduler answers"),
         ("dask:///nowhere/scheduler.json", "no scheduler answers"),
+        ("dask:///etc/hostname", "none that a Dask scheduler wrote"),
+        ("dask:///etc", "none that a Dask scheduler wrote"),
+        ("dask://localhost", "is not allowed: dask://host:port"),
+        ("dask://localhost:", "is not allowed: dask://host:port"),
+        ("dask://localhost:99999", "is not allowed: dask://host:port"),
     ],
 )
 def test_an_executor_that_cannot_be_had_is_refused(where, message, monkeypatch):

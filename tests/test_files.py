@@ -7,6 +7,7 @@ from shared_geometry.basics.files import (
     fresh,
     read_tensors,
     reuse,
+    writable_file,
     writable_folder,
     write_tensors,
     write_text,
@@ -88,6 +89,28 @@ def test_a_bad_file_is_set_aside_so_that_it_is_made_again(kept):
     assert not path.exists()
     assert path.with_name(path.name + ".bad").exists()
     assert reuse(path, read_tensors) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "'' is a folder; name a file"),
+        (".", "'.' is a folder"),
+        ("there", "'there' is a folder"),
+        ("x" * 300 + ".nc", r"xx.nc' cannot be written \(File name too long\)"),
+        ("x" * 240 + ".nc", "cannot be written"),  # while it is written its name is longer
+        ("file/below.nc", "the folder 'file' cannot be written"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_named(tmp_path, monkeypatch, name, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=message):
+        writable_file(name)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "there"]
+    assert writable_file("there/new.nc").name == "new.nc"
+    assert not any((tmp_path / "there").iterdir())
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

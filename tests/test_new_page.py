@@ -66,6 +66,16 @@ def test_a_page_that_is_there_gets_new_results_and_is_not_listed_twice(root, mad
     assert load_results(root / "results/digits-convnet.nc").sizes["network"] == 4
 
 
+def test_another_title_for_a_page_that_is_there_is_refused_and_nothing_is_written(root, made):
+    add_page(made, title="Old", root=root)
+    save_results(small_results(4), made)
+    with pytest.raises(InputError, match=r"with the title 'Old'; change it in book/pages\.yml"):
+        add_page(made, title="New", root=root)
+    assert load_results(root / "results/digits-convnet.nc").sizes["network"] != 4
+    add_page(made, title="Old", root=root)
+    assert load_results(root / "results/digits-convnet.nc").sizes["network"] == 4
+
+
 @pytest.mark.parametrize("name", ["theory", "experiment", "../up", "Capital", "a b"])
 def test_a_name_that_is_taken_or_no_name_is_refused_and_nothing_is_written(root, made, name):
     with pytest.raises(InputError, match="page"):

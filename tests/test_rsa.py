@@ -97,6 +97,22 @@ def test_a_constant_pattern_is_like_nothing(rng, value, dtype):
     assert not np.isnan(found).any()
 
 
+@pytest.mark.parametrize("centre", [True, False])
+@pytest.mark.parametrize(
+    ("dtype", "scales"),
+    [(np.float32, [1e-37, 1e-23, 1e20, 1e37]), (np.float64, [1e-300, 1e-200, 1e200, 1e300])],
+)
+def test_activity_may_be_of_any_size(rng, dtype, scales, centre):
+    x = rng.normal(size=(2, 9, 5)).astype(dtype) + dtype(2)
+    x[0, :, 3] = 0
+    for scale in scales:
+        np.testing.assert_allclose(
+            rsm(x * dtype(scale), centre=centre), rsm(x, centre=centre), atol=1e-5
+        )
+    each = x * np.array([*scales, 1], dtype)  # images of one network may differ, too
+    np.testing.assert_allclose(rsm(each, centre=centre), rsm(x, centre=centre), atol=1e-5)
+
+
 def test_a_missing_value_is_refused_and_its_network_named(rng):
     x = rng.normal(size=(4, 6, 5))
     x[2, 3, 1] = np.nan
@@ -121,6 +137,8 @@ def test_infinities_that_cancel_in_a_sum_are_refused():
         (np.zeros((3, 2), dtype=int), None, "float32 or float64"),
         (np.zeros((3, 2), dtype=np.float16), None, "float32 or float64"),
         (np.zeros((3, 2)), np.zeros((4, 2)), "A has 3 units and B has 4"),
+        (np.zeros((3, 2), np.float32), np.zeros((3, 2)), "A is torch.float32 on cpu and B torch.f"),
+        (np.zeros((3, 4, 2)), np.zeros((2, 4, 2)), "are of other networks"),
     ],
 )
 def test_activity_of_another_form_is_refused(a, b, message):
@@ -179,8 +197,36 @@ def test_comparisons_that_make_no_sense_are_refused(rng):
     r = rsm(rng.normal(size=(8, 5)))
     with pytest.raises(InputError, match="method='cosine' is not allowed: pearson"):
         compare_rsms(r, r, "cosine")
-    with pytest.raises(InputError, match="other images"):
-        compare_rsms(r, r[:4, :4])
+    for other in (r[:4, :4], r[:4, :4].tolist()):
+        with pytest.raises(InputError, match="other images"):
+            compare_rsms(r, other)
+    with pytest.raises(InputError, match=r"R2 of shape \(2, 5, 5\) is not one RSM"):
+        compare_rsms(r, np.stack([r, r]))
+
+
+@pytest.mark.parametrize("method", ["pearson", "spearman", "kendall"])
+def test_rsms_that_hold_nan_are_not_compared(rng, method):
+    r = rsm(rng.normal(size=(3, 8, 5)))
+    r[1, 3, 2] = np.nan
+    with pytest.raises(InputError, match="R2 holds NaN or infinite values"):
+        compare_rsms(r[0], r[1], method)
+    for rsms in (r, lower_triangle(r)):
+        with pytest.raises(InputError, match="R holds NaN or infinite values in network 1"):
+            consistency(rsms)
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "message"),
+    [
+        ((6, 6), np.zeros(5, int), r"labels of shape \(5,\) for 6 images"),
+        ((6, 6), list("abcabc"), "labels hold <U1; expected numbers"),
+        ((6, 5), np.zeros(6, int), r"\(6, 5\) is not one RSM"),
+        ((2, 6, 6), np.zeros(6, int), "is not one RSM"),
+    ],
+)
+def test_classes_of_an_rsm_are_one_number_an_image(shape, labels, message):
+    with pytest.raises(InputError, match=message):
+        class_rsm(np.zeros(shape), labels)
 
 
 def test_correlation_along_the_last_axis_is_numpys(rng):

@@ -331,6 +331,15 @@ BAD = {
     "negative tolerance": (lambda x: SRM(tol=-1).fit(x), "tol=-1"),
     "no sweep": (lambda x: SRM(max_sweeps=0).fit(x), "max_sweeps=0"),
     "warm start of another shape": (lambda x: SRM(4).fit(x, w=[x[0, :, :5]] * 4), "need"),
+    "warm start that is not orthonormal": (
+        lambda x: SRM(4).fit(x, w=[3 * np.eye(UNITS)[:, :4]] * 4),
+        "the basis of network 0 in w has no orthonormal columns: w.T @ w differs from the unit",
+    ),
+    "an unknown device": (lambda x: SRM(device="gpu").fit(x), "device='gpu' is not allowed"),
+    "values that float32 cannot hold": (
+        lambda x: SRM(4).fit(x.astype(np.float32)).transform(1e300 * x),
+        "network 0 holds 6000 values that are NaN or infinite",
+    ),
     "other networks": (lambda x: SRM(4).fit(x).transform(x[:3]), "fitted on 4"),
     "other units": (lambda x: SRM(4).fit(x).transform(x[:, :9]), "network 0 has 9 units"),
     "other samples": (lambda x: SRM(4).fit(x).transform_network(x[0, :, :9]), "has 9 samples"),
@@ -350,6 +359,56 @@ def test_activity_whose_squares_overflow_is_refused_and_smaller_is_fitted(dtype,
     for larger in (1e4, 1e8, 1e20):
         with pytest.raises(InputError, match=f"too large.*{dtype} holds; divide all"):
             SRM().fit((size * larger * x).astype(dtype))
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e-15), ("float64", 1e-145)])
+@pytest.mark.parametrize("center", [True, False])
+def test_activity_whose_squares_underflow_is_refused_and_larger_is_fitted(dtype, size, center):
+    x = np.random.default_rng(0).normal(size=(3, 6, 40))
+    whole, models = SRM(4, center=center).fit(x), SRM(4, center=center)
+    assert models.fit((size * x).astype(dtype)).converged_
+    np.testing.assert_allclose(models.score((size * x).astype(dtype)), whole.score(x), rtol=1e-4)
+    for smaller in (1e-8, 1e-10):
+        tiny = (size * smaller * x).astype(dtype)
+        for fit in (models.fit, lambda x: models.fit_blocks([x[..., :9], x[..., 9:]])):
+            with pytest.raises(InputError, match=f"network 0 is too small.*{dtype} loses digits"):
+                fit(tiny)
+        with pytest.raises(InputError, match="network 1 is too small"):
+            models.fit([x[0].astype(dtype), tiny[1]])
+
+
+def test_activity_that_comes_in_blocks_is_refused_if_its_squares_overflow():
+    x = 1e19 * np.random.default_rng(0).normal(size=(3, 6, 40)).astype(np.float32)
+    with pytest.raises(InputError, match="too large: its squares"):
+        SRM(4).fit_blocks([x[..., :20], x[..., 20:]])
+
+
+def test_activity_of_another_type_is_taken_to_that_of_the_fit(data):
+    single = data.astype(np.float32)
+    model = SRM(4).fit(single)
+    for new in (data, torch.from_numpy(data)):
+        assert str(model.transform(new).dtype).endswith("float32")
+        np.testing.assert_array_equal(model.transform(new), model.transform(single))
+        assert model.score(new) == model.score(single)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(data):
+    for fit in (SRM(4, device="cuda").fit, lambda x: SRM(4, device="cuda").fit_blocks([x])):
+        with pytest.raises(InputError, match="device='cuda' is not allowed here"):
+            fit(data)
+
+
+def test_new_activity_of_another_scale_is_no_score(data):
+    model = SRM(4, center=False).fit(data.astype(np.float32))
+    for scale, message in ((1e-24, "too small"), (1e30, "too large")):
+        with pytest.raises(InputError, match=message):
+            model.score((data * scale).astype(np.float32))
+
+
+def test_a_network_of_zeros_is_no_small_activity(data):
+    model = SRM(3).fit([data[0], 0 * data[1], data[2]])
+    assert np.isfinite(model.objective_).all()
 
 
 @pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD.keys())

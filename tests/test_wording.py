@@ -22,6 +22,11 @@ def test_numbers_are_told_by_the_smallest_and_the_largest_of_them():
     assert span(np.array([[0.1, 0.2], [np.nan, 0.4]]), 1) == "0.1 to 0.4"
 
 
+def test_where_there_is_no_number_there_is_a_dash():
+    assert number(float("nan")) == "–"
+    assert interval_text([float("nan")] * 3) == "–"
+
+
 def test_digits_can_be_chosen():
     assert number(0.84751, 3) == "0.848"
 

@@ -92,6 +92,40 @@ def test_rotated_copies_share_everything_whatever_their_number_of_units(units):
     assert verdict.answer == YES
 
 
+def test_numbers_may_be_numpys():
+    found = compare(turned(), LABELS, components=np.int64(8), seed=np.int64(3), **QUICK)
+    expected = compare(turned(), LABELS, components=8, seed=3, **QUICK)
+    xr.testing.assert_identical(found.drop_attrs(), expected.drop_attrs())
+    with pytest.raises(InputError, match=r"components=8\.5 is not allowed"):
+        compare(turned(), LABELS, components=np.float64(8.5))
+
+
+def test_layers_whose_names_are_one_are_refused():
+    with pytest.raises(InputError, match="two layers of 1, '1' have one name"):
+        compare({1: turned(), "1": unrelated()}, LABELS)
+
+
+def test_networks_that_make_a_space_come_in_a_list():
+    x = turned()
+    for networks in ((a for a in x[1:]), {"a": x[1], "b": x[2]}, None):
+        with pytest.raises(InputError, match=r"networks are a .*; give a list with one array"):
+            place(x[0], networks, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"),
+    [("float32", 1e19), ("float32", 1e-23), ("float64", 1e300), ("float64", 1e-200)],
+)
+def test_the_scale_of_the_activity_does_not_count(dtype, scale):
+    x = [a.astype(dtype) for a in turned()]
+    scaled = [a * np.dtype(dtype).type(scale) for a in x]
+    found, expected = (compare(a, LABELS, **QUICK) for a in (scaled, x))
+    estimates = [final(it, "geometry_current", bound="estimate") for it in (found, expected)]
+    np.testing.assert_allclose(*estimates, atol=1e-4)
+    placed = place(scaled[0], x[1:], LABELS)
+    assert placed.variance == pytest.approx(place(x[0], x[1:], LABELS).variance, abs=1e-4)
+
+
 def test_noise_shares_nothing():
     found = compare(rng().normal(size=(N, UNITS, 600)), **QUICK)
     assert final(found, "variance", measure="left out").max() < 0
@@ -538,6 +572,17 @@ def test_a_loader_that_shuffles_gives_all_networks_the_same_images_and_their_lab
     torch.testing.assert_close(found["head"][0], ordered)
 
 
+@pytest.mark.parametrize("max_units", [50, 1000])
+@pytest.mark.parametrize("order", [(8, 10), (10, 8)])
+def test_batches_of_other_sizes_that_change_the_units_are_refused(order, max_units):
+    first, second = (torch.zeros(3, 3, size, size) for size in order)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1))
+    message = f"layer '0' of network 0 has {4 * order[0] ** 2} units for the first images and "
+    with pytest.raises(InputError, match=message + f"{4 * order[1] ** 2} for these"):
+        record(network, [first, second], "0", max_units=max_units)
+    assert record(network, [first, second], "1")["1"][0].shape == (4, 6)
+
+
 def test_recording_agrees_with_the_books_own_on_the_same_images():
     network = build_network("convnet", in_channels=1, image_size=16, n_classes=10)
     images = load_dataset("digits").test.images[:40]
@@ -688,6 +733,35 @@ def test_a_layer_that_cannot_be_recorded_is_refused(layers, words):
 def test_networks_and_images_that_cannot_be_recorded_are_refused(networks, images, words):
     with pytest.raises(InputError, match=words):
         record(networks, images, "head")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("batch_size", "3", "batch_size='3' is not allowed"),
+        ("batch_size", 2.5, "batch_size=2.5 is not allowed"),
+        ("batch_size", None, "batch_size=None is not allowed"),
+        ("max_units", None, "max_units=None is not allowed"),
+        ("max_units", 2.5, "max_units=2.5 is not allowed"),
+        ("layers", None, "layers are a NoneType; give the paths"),
+        ("layers", [3], "layer '3' is at 3; give the path of a module as text"),
+        ("layers", {"a": [3, 4]}, r"layer 'a' is at \[3, 4\]; give the path"),
+        ("layers", {1: "head", "1": "conv"}, "two layers of 1, '1' have one name"),
+        ("images", None, "images are a NoneType; expected an array"),
+        ("networks", None, "networks are a NoneType; give a list of nn.Modules"),
+    ],
+)
+def test_what_record_cannot_use_is_named(name, value, words):
+    how = {"networks": small(), "images": some_images(), "layers": "head"} | {name: value}
+    with pytest.raises(InputError, match=words):
+        record(how.pop("networks"), how.pop("images"), how.pop("layers"), **how)
+
+
+def test_a_module_list_is_a_list_of_networks():
+    networks = small()
+    found = record(nn.ModuleList(networks), some_images(), "head", batch_size=np.int64(8))
+    expected = record(networks, some_images(), "head")["head"]
+    torch.testing.assert_close(found["head"], expected)
 
 
 def test_networks_without_modules_inside_say_so():

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shared_geometry.bars import Bars
-from shared_geometry.basics.files import fresh, writable_folder
+from shared_geometry.basics.files import fresh, writable_file, writable_folder
 from shared_geometry.basics.wording import interval_text
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError
@@ -104,9 +104,9 @@ def run(
         "device": device,
     }
     config = Config.from_preset(**(options | _fields(fields or [])))
-    save = _writable(save)
-    errors.print(needs(config, root, output))
+    save = None if save is None else writable_file(save)
     output = writable_folder(output)
+    errors.print(needs(config, root, output))
     free = shutil.disk_usage(output).free
     errors.print(f"{free / 1e9:.2f} GB are free in {escape(str(output))}")
     workers = (
@@ -118,11 +118,6 @@ def run(
         results = run(config, root=root, output=output, executor=where, progress=bars)
     console.print(summary(results))
     _deliver(output / config.digest / "results.nc", save)
-
-
-def _writable(save: Path | None) -> Path | None:
-    """Where a copy of the results goes, before there are any."""
-    return None if save is None else writable_folder(save.parent) / save.name
 
 
 def _deliver(path: Path, save: Path | None) -> None:
@@ -151,7 +146,7 @@ def study(
 
     options = {"preset": preset, "dataset": dataset, "architecture": architecture}
     config = Config.from_preset(**(options | _fields(fields or [])))
-    save = _writable(save)
+    save = None if save is None else writable_file(save)
     with Bars(errors) as bars:
         found = study(name, config, root=root, output=output, progress=bars)
     console.print(found)
@@ -236,7 +231,8 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        where = f" ({escape(str(error.filename))})" if error.filename else ""
+        full = error.filename2 or error.filename  # the second is where a copy goes
+        where = f" ({escape(str(full))})" if full else ""
         errors.print(
             f"[red]error:[/red] the disk is full{where}; what was finished is kept, and with "
             "more room the same command goes on from here",

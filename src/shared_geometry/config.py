@@ -3,7 +3,9 @@
 import hashlib
 import json
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from itertools import pairwise, product
 from types import ModuleType
 from typing import Annotated, Any, Literal, Self
 
@@ -205,6 +207,12 @@ class Config(Parameters):
                     f"{name}={epochs} is not allowed: "
                     "epochs in rising order, each once, at least one"
                 )
+            for earlier, later in pairwise(epochs):
+                if f"{earlier:g}" == f"{later:g}":  # so files are named
+                    raise ValueError(
+                        f"{name}: {earlier} and {later} are not allowed together: "
+                        "they are equal in six digits"
+                    )
             if self.epochs is not None and epochs[-1] > self.epochs:
                 raise ValueError(f"{name}: {epochs[-1]:g} lies after the last epoch {self.epochs}")
         return self
@@ -230,15 +238,27 @@ class Config(Parameters):
     @property
     def command(self) -> str:
         """The command line that remakes this experiment's results."""
-        base = type(self).from_preset(
-            self.preset, dataset=self.dataset, architecture=self.architecture
-        )
+        preset, fields = next(self._ways())
         words = [
             f"shared-geometry run --dataset {self.dataset} --architecture {self.architecture}",
-            f"--preset {self.preset}",
+            f"--preset {preset}",
         ]
-        for name, value in self.model_dump(mode="json").items():
-            if value != base.model_dump(mode="json")[name]:
-                text = json.dumps(value, separators=(",", ":"))
-                words.append(f"--set {shlex.quote(f'{name}={text}')}")
+        for name, value in fields.items():
+            text = json.dumps(value, separators=(",", ":"))
+            words.append(f"--set {shlex.quote(f'{name}={text}')}")
         return " ".join(words)
+
+    def _ways(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Presets, and fields besides, that make this experiment; its own preset first.
+
+        A field that is None where the preset fills it in cannot be said: but epochs that are said
+        leave checkpoints to the recipe, and the preset of the paper fills in none that may be None.
+        """
+        same = {"dataset": self.dataset, "architecture": self.architecture}
+        values = self.model_dump(mode="json", exclude={"preset"})
+        for preset, said in product((self.preset, "paper"), ({}, {"epochs": self.epochs})):
+            base = type(self).from_preset(preset, **same, **said).model_dump(mode="json")
+            fields = said | {name: v for name, v in values.items() if v != base[name]}
+            with suppress(InputError):  # checkpoints may lie after the last epoch of the preset
+                if type(self).from_preset(preset, **same, **fields).digest == self.digest:
+                    yield preset, fields

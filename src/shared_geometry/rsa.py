@@ -6,9 +6,10 @@ product of columns of length 1, the A^T B of the paper's theory: a rotation of t
 as it is, but moves the mean over units that a Pearson correlation takes off.
 """
 
+import numpy as np
 import torch
 
-from shared_geometry.basics.arrays import Array, as_tensor, like
+from shared_geometry.basics.arrays import Array, as_tensor, like, within_range
 from shared_geometry.errors import InputError
 
 METHODS = ("pearson", "spearman", "kendall")
@@ -21,6 +22,10 @@ def _columns(X: Array, name: str) -> torch.Tensor:
             f"{name} of shape {tuple(x.shape)} and type {x.dtype} is not an array of float32 or "
             "float64, units x images"
         )
+    return _finite(x, name)
+
+
+def _finite(x: torch.Tensor, name: str) -> torch.Tensor:
     if not x.sum().isfinite() and not x.isfinite().all():  # the sum is quick, and most often enough
         which = (~x.isfinite()).flatten(-2).any(-1).nonzero().flatten().tolist()
         where = f" in network {which[0]}" if x.dim() > 2 else ""
@@ -30,11 +35,33 @@ def _columns(X: Array, name: str) -> torch.Tensor:
 
 def _unit_columns(x: torch.Tensor, centre: bool = True) -> torch.Tensor:
     """Columns of length 1, and mean 0 if ``centre``; a column that has no length is zeros."""
+    size = torch.linalg.vector_norm(x, dim=-2, keepdim=True)
+    if (scaled := within_range(x, size)) is not x:
+        x, size = scaled, torch.linalg.vector_norm(scaled, dim=-2, keepdim=True)
     moved = x - x.mean(-2, keepdim=True) if centre else x
     length = torch.linalg.vector_norm(moved, dim=-2, keepdim=True)
     # what is left of a constant column once its mean is off is rounding, not a pattern
-    floor = 8 * torch.finfo(x.dtype).eps * torch.linalg.vector_norm(x, dim=-2, keepdim=True)
+    floor = 8 * torch.finfo(x.dtype).eps * size
     return torch.where(length > floor, moved / length, torch.zeros_like(moved))
+
+
+def _comparable(a: torch.Tensor, b: torch.Tensor) -> None:
+    if a.shape[-2] != b.shape[-2]:
+        raise InputError(
+            f"A has {a.shape[-2]} units and B has {b.shape[-2]}: an RSM compares patterns over "
+            "the same number of units"
+        )
+    if (a.dtype, a.device) != (b.dtype, b.device):
+        raise InputError(
+            f"A is {a.dtype} on {a.device} and B {b.dtype} on {b.device}; give both one type and "
+            "one device"
+        )
+    leading = zip(a.shape[-3::-1], b.shape[-3::-1], strict=False)
+    if any(p != q and 1 not in (p, q) for p, q in leading):
+        raise InputError(
+            f"A of shape {tuple(a.shape)} and B of shape {tuple(b.shape)} are of other networks; "
+            "give as many of both, or one"
+        )
 
 
 def rsm(A: Array, B: Array | None = None, *, centre: bool = True) -> Array:
@@ -56,15 +83,13 @@ def rsm(A: Array, B: Array | None = None, *, centre: bool = True) -> Array:
     Raises
     ------
     InputError
-        If the shapes do not fit, or a value is NaN or infinite.
+        If shapes, types or devices do not fit, or a value is NaN or infinite.
     """
-    a = _unit_columns(_columns(A, "A"), centre)
-    b = a if B is None else _unit_columns(_columns(B, "B"), centre)
-    if a.shape[-2] != b.shape[-2]:
-        raise InputError(
-            f"A has {a.shape[-2]} units and B has {b.shape[-2]}: an RSM compares patterns over "
-            "the same number of units"
-        )
+    a = _columns(A, "A")
+    b = a if B is None else _columns(B, "B")
+    _comparable(a, b)
+    a = _unit_columns(a, centre)
+    b = a if B is None else _unit_columns(b, centre)
     return like((a.mT @ b).clamp_(-1, 1), A)
 
 
@@ -154,14 +179,23 @@ def compare_rsms(R1: Array, R2: Array, method: str = "pearson") -> float:
     -------
     float
         Between -1 and 1; 0 if all cells of one are equal.
+
+    Raises
+    ------
+    InputError
+        If one is no RSM, holds NaN or infinite values, or they are of other images.
     """
     from scipy import stats
 
     if method not in METHODS:
         raise InputError(f"method={method!r} is not allowed: {', '.join(METHODS)}")
-    a, b = as_tensor(lower_triangle(R1)), as_tensor(lower_triangle(R2))
+    r1, r2 = as_tensor(R1), as_tensor(R2)
+    for name, r in (("R1", r1), ("R2", r2)):
+        if r.dim() != 2:
+            raise InputError(f"{name} of shape {tuple(r.shape)} is not one RSM, images x images")
+    a, b = (lower_triangle(_finite(r, name)) for name, r in (("R1", r1), ("R2", r2)))
     if a.shape != b.shape:
-        raise InputError(f"RSMs of {tuple(R1.shape)} and {tuple(R2.shape)} are of other images")
+        raise InputError(f"RSMs of {tuple(r1.shape)} and {tuple(r2.shape)} are of other images")
     if method == "pearson":
         return float(correlation(a, b))
     if (a == a[0]).all() or (b == b[0]).all():
@@ -182,11 +216,17 @@ def consistency(R: Array) -> Array:
     -------
     array of shape (n_networks, n_networks)
         float64; ones on the diagonal; 0 for an RSM whose cells are all equal.
+
+    Raises
+    ------
+    InputError
+        If R is of another form, or holds NaN or infinite values.
     """
     r = as_tensor(R)
     if r.dim() not in (2, 3):
         raise InputError(f"R of shape {tuple(r.shape)}: one RSM, or its lower triangle, a network")
-    vectors = as_tensor(lower_triangle(r)) if r.dim() == 3 else r
+    vectors = lower_triangle(r) if r.dim() == 3 else r
+    _finite(vectors[:, None], "R")
     # float64, one network at a time: the vectors of many images are long
     unit = torch.stack([_unit_columns(v.double()[:, None])[:, 0] for v in vectors])
     return like((unit @ unit.T).clamp_(-1, 1).fill_diagonal_(1), R)
@@ -204,8 +244,20 @@ def class_rsm(R: Array, labels: Array) -> Array:
     -------
     array of shape (n_classes, n_classes)
         Within a class, the similarity of an image with itself does not count.
+
+    Raises
+    ------
+    InputError
+        If R is no RSM, or labels are not one number an image.
     """
-    r, y = as_tensor(R), as_tensor(labels)
+    r = as_tensor(R)
+    if r.dim() != 2 or r.shape[0] != r.shape[1]:
+        raise InputError(f"R of shape {tuple(r.shape)} is not one RSM, images x images")
+    if not isinstance(labels, torch.Tensor) and np.asarray(labels).dtype.kind not in "iufb":
+        raise InputError(f"labels hold {np.asarray(labels).dtype}; expected numbers")
+    y = as_tensor(labels)
+    if y.shape != r.shape[:1]:
+        raise InputError(f"labels of shape {tuple(y.shape)} for {len(r)} images; one each")
     classes = y.unique()
     member = (y[None] == classes[:, None]).to(r)  # (n_classes, n_images)
     size = member.sum(1)

@@ -27,6 +27,35 @@ def like(tensor: torch.Tensor, example: Array) -> Array:
     return tensor.detach().cpu().numpy()
 
 
+def within_range(x: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+    """``x``, in which columns whose squares over- or underflow are multiplied by powers of two.
+
+    Parameters
+    ----------
+    x : Tensor of shape (..., n, m)
+        Finite, in floating point.
+    size : Tensor of shape (..., 1, m)
+        Norm or largest magnitude of each column, which may itself have over- or underflowed.
+
+    Returns
+    -------
+    Tensor of shape (..., n, m)
+        ``x`` itself where no column needs it. A power of two rounds no digit.
+    """
+    kind = torch.finfo(x.dtype)
+    small, large = kind.tiny**0.5 / kind.eps**2, (kind.max / max(1, x.shape[-2])) ** 0.5 / 4
+    out = ((size < small) | (size > large)).squeeze(-2)
+    if not out.any():
+        return x
+    columns = x.mT[out]
+    if not columns.any():  # zeros stay
+        return x
+    peak = columns.abs().amax(-1).clamp(min=kind.tiny).double()
+    scale = torch.ones_like(size).squeeze(-2)
+    scale[out] = (4 * torch.frexp(peak).mantissa / peak).to(x.dtype)
+    return x * scale.unsqueeze(-2)
+
+
 def spread(n: int, keep: int) -> list[int]:
     """At most ``keep`` of ``range(n)``, evenly spaced, both ends among them."""
     if n <= keep:

@@ -48,6 +48,34 @@ def writable_folder(path: str | os.PathLike) -> Path:
     return folder
 
 
+def _aside(path: Path) -> Path:
+    """A name of one's own to write ``path`` under."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+
+
+def writable_file(path: str | os.PathLike) -> Path:
+    """``path`` as a file that `fresh` can write.
+
+    Raises
+    ------
+    InputError
+        If it is a folder, or cannot be written.
+    """
+    file = Path(path).expanduser()
+    folder = writable_folder(file.parent)
+    if not file.name or os.path.isdir(file):
+        raise InputError(f"{str(path)!r} is a folder; name a file")
+    probe = _aside(folder / file.name)
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"the file {str(file)!r} cannot be written ({error.strerror}); name one that can"
+        ) from error
+    return file
+
+
 def _sweep(path: Path) -> None:
     """Remove what writers of ``path`` that were killed have left; none is at it for so long."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
@@ -62,7 +90,7 @@ def fresh(path: Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    aside = _aside(path)
     try:
         yield aside
         with open(aside, "rb") as file:

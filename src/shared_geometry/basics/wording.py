@@ -33,7 +33,9 @@ def moment(epoch: float) -> str:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A number with a true minus sign, and none before zero."""
+    """A number with a true minus sign, and none before zero; a dash for NaN."""
+    if np.isnan(float(value)):
+        return "–"
     text = f"{float(value):.{digits}f}"
     return (text if float(text) else text.removeprefix("-")).replace("-", "−")
 
@@ -49,9 +51,9 @@ def span(values: ArrayLike, digits: int = 2) -> str:
 
 
 def interval_text(values: Iterable[float], digits: int = 2) -> str:
-    """Estimate and bounds, of three values: 0.94 [0.93, 0.95]."""
+    """Estimate and bounds, of three values: 0.94 [0.93, 0.95]; a dash where there is no number."""
     estimate, low, high = (number(value, digits) for value in values)
-    return f"{estimate} [{low}, {high}]"
+    return estimate if estimate == "–" else f"{estimate} [{low}, {high}]"
 
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

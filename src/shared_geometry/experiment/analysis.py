@@ -12,7 +12,7 @@ import torch
 
 from shared_geometry.rsa import class_rsm, consistency, inter_rsms, lower_triangle, within_rsms
 from shared_geometry.srm import SRM
-from shared_geometry.srm.score import explained_power, power
+from shared_geometry.srm.score import explained_power, part_of, power
 from shared_geometry.statistics import (
     Interval,
     bootstrap_mean,
@@ -87,13 +87,15 @@ def explained_by_others(
     Returns
     -------
     Tensor of shape (n_networks,), float64
+        NaN for a network whose held-out activity does not vary.
     """
     others, targets = (responses_of_others(model, x) for x in (alignment, held_out))
     explained = []
     for i, target in enumerate(targets):
         w = model.transform_network(alignment[i], shared=others[i])  # (n_units, k)
         x = held_out[i] - model.mean_[i][:, None]
-        explained.append(explained_power(w.T @ x, target) / power(x))
+        part = explained_power(w.T @ x, target)
+        explained.append(part_of(part, power(x), power(held_out[i]), x.dtype))
     return torch.stack(explained)
 
 
@@ -112,22 +114,22 @@ def variance_explained(model: SRM, alignment: torch.Tensor, held_out: torch.Tens
         In the order of `VARIANCE`: as the authors' code computes it (held-out means kept, S over
         all networks); with means subtracted; with S the mean of the other networks (their bases
         from the common fit) and the network's own W fitted to that S; and without alignment
-        (W = I).
+        (W = I). NaN for a network whose held-out activity does not vary.
     """
     w = stacked(model.w_)
     mean = stacked(model.mean_)[..., None]
     raw = w.mT @ held_out
     x = held_out - mean
     shared = w.mT @ x
-    total = power(x)
+    total, whole = power(x), power(held_out)
     spread = power(held_out - held_out.mean((-2, -1), keepdim=True))
-    residual = power(held_out) - explained_power(raw, raw.mean(0))
+    residual = whole - explained_power(raw, raw.mean(0))
     return torch.stack(
         [
-            1 - residual / spread,
-            explained_power(shared, shared.mean(0)) / total,
+            1 - part_of(residual, spread, whole, x.dtype),
+            part_of(explained_power(shared, shared.mean(0)), total, whole, x.dtype),
             explained_by_others(model, alignment, held_out),
-            explained_power(x, x.mean(0)) / total,
+            part_of(explained_power(x, x.mean(0)), total, whole, x.dtype),
         ]
     )
 

@@ -1,5 +1,6 @@
 """Executors by address: processes of this machine, or the workers of a Dask scheduler."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from shared_geometry.basics.devices import usable_cores
 from shared_geometry.errors import InputError
@@ -49,6 +51,26 @@ def _processes(count: str) -> Iterator[Executor]:
             raise
 
 
+def _scheduler(place: str) -> dict[str, str]:
+    """Where Dask's client finds its scheduler; checked here, as Dask waits for ever or fails."""
+    if place.startswith("/"):
+        if not os.path.exists(place):
+            raise InputError(
+                f"executor 'dask://{place}': no scheduler answers: there is no such file"
+            )
+        try:
+            address = json.loads(Path(place).read_text(encoding="utf-8"))["address"]
+        except (OSError, ValueError, LookupError, TypeError):
+            raise InputError(
+                f"executor 'dask://{place}': the file is none that a Dask scheduler wrote"
+            ) from None
+        return {"address": address}
+    host, _, port = place.rpartition(":")
+    if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+        raise InputError(f"executor 'dask://{place}' is not allowed: dask://host:port")
+    return {"address": f"tcp://{place}"}
+
+
 @contextmanager
 def _dask(place: str, gpus: int) -> Iterator[Executor]:
     try:
@@ -57,9 +79,7 @@ def _dask(place: str, gpus: int) -> Iterator[Executor]:
         raise InputError(
             "executor 'dask://…' needs Dask: pip install 'shared-geometry[dask]'"
         ) from None
-    if place.startswith("/") and not os.path.exists(place):  # Dask would wait for it for ever
-        raise InputError(f"executor 'dask://{place}': no scheduler answers: there is no such file")
-    where = {"scheduler_file": place} if place.startswith("/") else {"address": f"tcp://{place}"}
+    where = _scheduler(place)
     try:
         client = Client(**where, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -6,7 +6,14 @@ what it made on disk, where a task that is done again finds it.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    wait,
+)
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +21,7 @@ from typing import Any, NamedTuple
 
 from shared_geometry.config import Config
 from shared_geometry.datasets import data_root
+from shared_geometry.errors import DataError
 from shared_geometry.experiment import steps
 from shared_geometry.experiment.plan import Plan, plan
 from shared_geometry.experiment.population import Progress
@@ -87,9 +95,14 @@ def _tasks(executor: Executor) -> Iterator[_Tasks]:
     tasks = _Tasks(executor)
     try:
         yield tasks
-    except BaseException:
+    except BaseException as error:
         for future in tasks.running:
             future.cancel()
+        if isinstance(error, BrokenExecutor | CancelledError):
+            raise DataError(
+                "a worker ended (out of memory?), or its scheduler; what was finished is kept, and "
+                "the same command goes on from here"
+            ) from error
         raise
 
 
@@ -98,6 +111,8 @@ def train(it: Plan, place: Place, executor: Executor, progress: Progress) -> lis
 
     Raises
     ------
+    DataError
+        If a worker or the scheduler ended.
     Exception
         The first that a task raised; those that have not begun are cancelled.
     """

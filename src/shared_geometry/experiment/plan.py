@@ -66,14 +66,28 @@ def _analysed(config: Config, how: Recipe) -> tuple[float, ...]:
     return config.analysed
 
 
+def _alignment_images(config: Config, data: Dataset) -> int:
+    """How many images SRM is fitted on; every class must keep some that it is not."""
+    labels, fraction = data.test.labels, config.alignment_fraction
+    alignment, held_out = split_alignment(labels, fraction, config.seed)
+    seen = len(labels[held_out].unique())
+    if seen < len(data.class_names):
+        raise InputError(
+            f"alignment_fraction={fraction:g} of {len(labels)} images holds out {len(held_out)}, "
+            f"of {seen} classes; every one of the {len(data.class_names)} classes needs a held-out "
+            "image: choose a smaller fraction"
+        )
+    return len(alignment)
+
+
 def plan(config: Config, root: str | Path | None = None, output: str | Path = "runs") -> Plan:
     """Check that ``config`` can be run, and say with what; nothing is written.
 
     Raises
     ------
     InputError
-        If a layer has fewer units than ``components``, ``analysed`` is not kept, or the solver is
-        not installed.
+        If a layer has fewer units than ``components``, a class has no held-out image, ``analysed``
+        is not kept, or the solver is not installed.
     DataError
         If the data set's files are missing or not the official ones.
     """
@@ -92,7 +106,7 @@ def plan(config: Config, root: str | Path | None = None, output: str | Path = "r
     layers = {k: v for k, v in recorded_layers(config.architecture).items() if k != "logits"}
     network = build(config, data, 0)
     sizes = layer_sizes(network, tuple(data.test.images.shape[1:]), layers)
-    n_alignment = len(split_alignment(data.test.labels, config.alignment_fraction, config.seed)[0])
+    n_alignment = _alignment_images(config, data)
     room = min(*sizes.values(), config.max_units, n_alignment)
     if config.components is not None and config.components > room:
         raise InputError(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from shared_geometry.basics.arrays import Array, as_tensor, like
+from shared_geometry.basics.arrays import Array, as_tensor, like, within_range
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.datasets import normalise
 from shared_geometry.errors import InputError
@@ -139,8 +139,11 @@ def standardise(X: Array) -> Array:
         raise InputError(f"X of shape {tuple(x.shape)} and type {x.dtype} is not units x examples")
     if not x.isfinite().all():
         raise InputError("X holds NaN or infinite values")
+    peak = x.abs().amax(-2, keepdim=True)
+    if (scaled := within_range(x, peak)) is not x:
+        x, peak = scaled, scaled.abs().amax(-2, keepdim=True)
     centred = x - x.mean(-2, keepdim=True)
     sd = centred.square().mean(-2, keepdim=True).sqrt()
     # what rounding leaves of a constant column
-    floor = 8 * torch.finfo(x.dtype).eps * x.abs().amax(-2, keepdim=True)
+    floor = 8 * torch.finfo(x.dtype).eps * peak
     return like(torch.where(sd > floor, centred / sd, torch.zeros_like(centred)), X)

@@ -63,6 +63,7 @@ class Recorder:
             for label, path in layers.items()
         }
         self.parts: dict[str, list[Tensor]] = {label: [] for label in layers}
+        self.sizes: dict[str, int] = {}  # units, before any are drawn
         self.units: dict[str, Tensor | None] = {}
         self.reached: set[str] | None = None  # layers, by the present batch; None: there is none
 
@@ -96,8 +97,14 @@ class Recorder:
             raise InputError(f"{where} runs more than once for an image; choose one that runs once")
         self.reached.add(label)
         activity = output.detach().flatten(1) if output.dim() > 1 else output.detach()[:, None]
+        n_units = activity.shape[1]
+        if self.sizes.setdefault(label, n_units) != n_units:
+            raise InputError(
+                f"{where} has {self.sizes[label]} units for the first images and {n_units} for "
+                "these; give images of one size"
+            )
         if label not in self.units:
-            self.units[label] = self.keep(label, activity.shape[1])
+            self.units[label] = self.keep(label, n_units)
         if (rows := self.units[label]) is not None:
             activity = activity.index_select(1, rows.to(activity.device))
         # a copy: the network goes on to overwrite its activity in place
@@ -110,7 +117,8 @@ class Recorder:
         Raises
         ------
         InputError
-            If a layer does not return one tensor, an image a row, and that exactly once.
+            If a layer does not return one tensor, an image a row, and that exactly once; or
+            another number of units than for the first images.
         """
         self.reached = set()
         self.network(batch)

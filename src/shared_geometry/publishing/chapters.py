@@ -1,6 +1,8 @@
 """Parameters of the chapters that run no experiment, with the values that are allowed."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from shared_geometry.config import Parameters
 
@@ -55,6 +57,15 @@ class SolvingParameters(Parameters):
     noise: float = Field(0.45, ge=0, le=10, strict=False)
     sweeps: int = Field(15, ge=3, le=200)
     starts: int = Field(3, ge=1, le=20)
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Self:
+        if self.units > self.images:
+            raise ValueError(
+                f"units={self.units} is larger than images={self.images}: a shared space cannot "
+                "have more dimensions than there are images"
+            )
+        return self
 
 
 class YoursParameters(Parameters):

@@ -50,7 +50,7 @@ def add_page(
     name : str, optional
         Of the page: small letters, digits and hyphens; None: data set and architecture.
     title : str, optional
-        Its heading; None: architecture and data set.
+        Heading of a new page; None: architecture and data set.
     root : Path
         A folder in the repository.
 
@@ -62,7 +62,7 @@ def add_page(
     Raises
     ------
     InputError
-        If the name is no page's name, or another chapter's.
+        If the name is no page's name, or another chapter's, or that of a page with another title.
     DataError
         If the file is no sound results file, or ``root`` is not in the repository.
     """
@@ -74,6 +74,10 @@ def add_page(
     pages = {page.name: page for page in read_pages(root)}
     if name in pages and (pages[name].chapter != _CHAPTER or name == _CHAPTER):
         raise InputError(f"page {name!r} is a chapter of its own; choose another name")
+    if name in pages and title not in (None, pages[name].title):
+        raise InputError(
+            f"page {name!r} is there, with the title {pages[name].title!r}; change it in {MANIFEST}"
+        )
     target = root / "results" / f"{name}.nc"
     if target.resolve() != Path(results).resolve():
         with fresh(target) as aside:

@@ -103,16 +103,16 @@ def claim_in_numbers(results: xr.Dataset) -> str:
     variance = last.variance_interval.sel(measure="left out")
     published = last.variance_interval.sel(measure="published", bound="estimate")
     blind = "no gradient and no alignment" if steered(results) else "neither training nor alignment"
+    share, low, high = (number(100 * bound, 0) for bound in variance.values)
     return (
         f"In numbers, for {in_a_sentence(last.layer.item())} of these "
         f"{results.sizes['network']} {_subject(results)}, and images that {blind} has seen: "
         f"the similarity matrix *between* networks correlates "
         f"{interval_text(native)} with the one *within* networks before alignment and "
         f"{interval_text(shared)} after it, "
-        f"and what the other networks share explains {100 * float(variance[0]):.0f} % "
-        f"[{100 * float(variance[1]):.0f}, {100 * float(variance[2]):.0f}] of a network's variance "
-        f"(95 % intervals over networks). As the paper counts, with the network's own activity in "
-        f"the mean and the unit means kept, it is {100 * float(published):.0f} %."
+        f"and what the other networks share explains {share} % [{low}, {high}] of a network's "
+        f"variance (95 % intervals over networks). As the paper counts, with the network's own "
+        f"activity in the mean and the unit means kept, it is {number(100 * published, 0)} %."
     )
 
 

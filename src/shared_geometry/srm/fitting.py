@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from shared_geometry.basics.randomness import torch_generator
-from shared_geometry.errors import InputError
+from shared_geometry.srm import inputs
 from shared_geometry.srm.products import Grams, Products, Samples, cross_products, power
 from shared_geometry.srm.solver import solve
 
@@ -58,18 +58,12 @@ def _variance(x: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
 def _check_size(
     x: list[torch.Tensor], mean: list[torch.Tensor], variance: list[torch.Tensor]
 ) -> None:
-    """Refuse activity whose products would overflow."""
+    """Refuse activity whose products would over- or underflow."""
     squares = [
         v + a.shape[-1] * mu.double().square().sum(-1)
         for a, mu, v in zip(x, mean, variance, strict=True)
     ]
-    most = len(x) ** 2 * torch.stack(squares).max().item()  # bounds the squares of their sum
-    limit = torch.finfo(x[0].dtype).max
-    if not most < limit:
-        raise InputError(
-            f"activity is too large: its squares add up to more than {limit:.1e}, the most that "
-            f"{str(x[0].dtype).removeprefix('torch.')} holds; divide all networks by one number"
-        )
+    inputs.in_range(squares, x)
 
 
 def _thin(
@@ -176,7 +170,7 @@ def fit(
     Raises
     ------
     InputError
-        If the squares of the activity overflow.
+        If the squares of the activity over- or underflow.
     """
     n = len(x)
     variance = [_variance(a, mu) for a, mu in zip(x, mean, strict=True)]

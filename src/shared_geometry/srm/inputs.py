@@ -10,6 +10,7 @@ from shared_geometry.basics.arrays import Array, as_tensor
 from shared_geometry.errors import InputError
 
 _FORM = "an array (n_networks, n_units, n_samples) or a list of (n_units, n_samples) arrays"
+_NEARLY = 1e-2  # of a basis for a warm start, w.T @ w from the unit matrix: rounding, and more
 
 
 def _network(index: int, array: Any) -> torch.Tensor:
@@ -53,6 +54,37 @@ def finite(x: Sequence[torch.Tensor], sums: Sequence[torch.Tensor] | None = None
             raise InputError(
                 f"network {index} holds {len(bad)} values that are NaN or infinite, "
                 f"the first at unit {unit}, sample {sample}; remove or replace them"
+            )
+
+
+def in_range(squares: Sequence[torch.Tensor], x: Sequence[torch.Tensor]) -> None:
+    """Refuse activity whose products would over- or underflow.
+
+    Parameters
+    ----------
+    squares : sequence of Tensor of shape (...), float64
+        Sum of squares of each network.
+    x : sequence of Tensor of shape (..., n_units_i, n_samples)
+        Looked at only where the squares are so small that they may have underflowed.
+
+    Raises
+    ------
+    InputError
+        Says by what to go.
+    """
+    found, kind = torch.stack(list(squares)), torch.finfo(x[0].dtype)
+    name = str(x[0].dtype).removeprefix("torch.")
+    if not len(x) ** 2 * found.max().item() < kind.max:  # bounds the squares of their sum
+        raise InputError(
+            f"activity is too large: its squares add up to more than {kind.max:.1e}, the most that "
+            f"{name} holds; divide all networks by one number"
+        )
+    least = kind.tiny / kind.eps
+    for index, small in enumerate(found < least if found.min().item() < least else ()):
+        if (small & x[index].any(-1).any(-1)).any():  # zeros are no small activity
+            raise InputError(
+                f"activity of network {index} is too small: its squares add up to less than "
+                f"{least:.1e}, where {name} loses digits; multiply all networks by one number"
             )
 
 
@@ -167,6 +199,14 @@ def bases(w: Sequence[Array], x: list[torch.Tensor], k: int) -> list[torch.Tenso
     shapes, expected = [tuple(b.shape) for b in found], [(len(a), k) for a in x]
     if shapes != expected:
         raise InputError(f"w holds bases of shapes {shapes}; the networks need {expected}")
+    for index, basis in enumerate(found):
+        gram = basis.mT @ basis
+        off = (gram - torch.eye(k).to(gram)).abs().max().item()
+        if off > _NEARLY:
+            raise InputError(
+                f"the basis of network {index} in w has no orthonormal columns: w.T @ w differs "
+                f"from the unit matrix by {off:.2g}; give bases of a fit"
+            )
     return [basis.to(x[0]) for basis in found]
 
 

@@ -16,11 +16,12 @@ from typing import Self
 import torch
 
 from shared_geometry.basics.arrays import Array, like
+from shared_geometry.basics.devices import resolve_device
 from shared_geometry.basics.estimators import Estimator
 from shared_geometry.errors import InputError
 from shared_geometry.srm import fitting, inputs, reference, stream
 from shared_geometry.srm.procrustes import polar
-from shared_geometry.srm.score import explained_power, power
+from shared_geometry.srm.score import explained_power, part_of, power
 
 _AT_ONCE = 2**27  # numbers copied into one batch
 BACKENDS = ("torch", "brainiak", "brainiak-det")
@@ -66,8 +67,8 @@ class SRM(Estimator):
         Starts, each from another order of the networks; the best solution is kept.
     random_state : int
         Seed of these orders; a fit is otherwise free of chance.
-    device : str, optional
-        Where to compute ("cpu", "cuda"); None: where X is. Results return to where X is.
+    device : {"auto", "cpu", "cuda"} or torch.device, optional
+        Where to compute; None: where X is. Results return to where X is.
 
     Attributes
     ----------
@@ -120,13 +121,12 @@ class SRM(Estimator):
             raise InputError(f"backend={self.backend!r}; allowed are {', '.join(BACKENDS)}")
         if isinstance(self.tol, bool) or not isinstance(self.tol, int | float) or not self.tol >= 0:
             raise InputError(f"tol={self.tol!r}; expected a number that is 0 or more")
+        if self.device is not None:
+            resolve_device(self.device)
         for name, least in (("max_sweeps", 1), ("n_init", 1), ("random_state", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name}={value!r}; expected an integer that is {least} or more")
-
-    def _networks(self, X: Array | Sequence[Array]) -> list[torch.Tensor]:
-        return self._placed(inputs.networks(X))
 
     def _networks_and_means(
         self, X: Array | Sequence[Array]
@@ -138,12 +138,16 @@ class SRM(Estimator):
         return x, mean
 
     def _placed(self, x: list[torch.Tensor]) -> list[torch.Tensor]:
-        return x if self.device is None else [activity.to(self.device) for activity in x]
+        if self.device is None:
+            return x
+        return [activity.to(resolve_device(self.device)) for activity in x]
 
     def _centred(self, X: Array | Sequence[Array]) -> list[torch.Tensor]:
         self._check_fitted("w_")
-        x = self._networks(X)
+        x = inputs.shaped(X)
         inputs.same_units(x, self._w)
+        x = [a.to(w) for a, w in zip(x, self._w, strict=True)]  # the type and device of the fit
+        inputs.finite(x)
         return [a - mean[:, None] for a, mean in zip(x, self._mean, strict=True)]
 
     def fit(
@@ -230,7 +234,8 @@ class SRM(Estimator):
             )
         blocks = iter(blocks)
         first = next(blocks, None)
-        found = stream.moments([] if first is None else chain([first], blocks), self.device)
+        place = None if self.device is None else resolve_device(self.device)
+        found = stream.moments([] if first is None else chain([first], blocks), place)
         products, mean = found.products(self.center)
         k = inputs.components(self.n_components, products.units, found.count)
         solved = fitting.fit_products(products, k, tol=self.tol, max_sweeps=self.max_sweeps)
@@ -374,6 +379,7 @@ class SRM(Estimator):
         Returns
         -------
         float, or array of shape (n_networks,)
+            NaN for a network that does not vary.
         """
         x = self._centred(X)
         projected = torch.stack([w.mT @ a for w, a in zip(self._w, x, strict=True)])
@@ -382,7 +388,10 @@ class SRM(Estimator):
         if leave_one_out:
             target = (n * target - projected) / (n - 1)
         total = torch.stack([power(a) for a in x])
+        means = torch.stack([mu.double().square().sum() for mu in self._mean])
+        whole = total + x[0].shape[1] * means
+        inputs.in_range(whole, x)
         explained = explained_power(projected, target)
         if per_network:
-            return like(explained / total, X[0])
-        return (explained.sum() / total.sum()).item()
+            return like(part_of(explained, total, whole, x[0].dtype), X[0])
+        return part_of(explained.sum(), total.sum(), whole.sum(), x[0].dtype).item()

@@ -55,6 +55,13 @@ class Moments:
             cross[i, j] = product + (self.count * change).to(product)
         units = [len(mu) for mu in means]
         variance = [cross[i, i].diagonal().sum(dtype=torch.float64) for i in range(len(units))]
+        squares = [
+            v + self.count * mu.square().sum() if centre else v
+            for v, mu in zip(variance, means, strict=True)
+        ]
+        inputs.in_range(
+            squares, [mu.to(s)[:, None] for mu, s in zip(means, self.shift, strict=True)]
+        )
         mean = [
             mu.to(s) if centre else torch.zeros_like(s)
             for mu, s in zip(means, self.shift, strict=True)

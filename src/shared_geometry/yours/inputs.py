@@ -51,6 +51,21 @@ def _population(networks: Any, layer: str) -> list[Tensor]:
     return [x.to(widest) for x in found]
 
 
+def named(layers: Mapping[Any, Any]) -> dict[str, Any]:
+    """Layers by their names as text.
+
+    Raises
+    ------
+    InputError
+        If two have one name.
+    """
+    found = {str(layer): value for layer, value in layers.items()}
+    if len(found) < len(layers):
+        names = ", ".join(map(repr, layers))
+        raise InputError(f"two layers of {names} have one name as text; give each its own")
+    return found
+
+
 def layers(activities: Any, n_labels: int | None = None) -> dict[str, list[Tensor]]:
     """Activity of each layer as a list of tensors (n_units, n_images), one a network, checked.
 
@@ -65,14 +80,14 @@ def layers(activities: Any, n_labels: int | None = None) -> dict[str, list[Tenso
     Raises
     ------
     InputError
-        If it is of another form, has fewer than two networks, holds NaN or infinities, or if
-        networks, layers or labels differ in the number of images.
+        If it is of another form, has fewer than two networks, holds NaN or infinities, if two
+        layers have one name, or if networks, layers or labels differ in the number of images.
     """
     if not isinstance(activities, Mapping):
         activities = {ONLY: activities}
     if not activities:
         raise InputError(f"activities are empty; give {_FORM}")
-    found = {str(layer): _population(x, str(layer)) for layer, x in activities.items()}
+    found = {layer: _population(x, layer) for layer, x in named(activities).items()}
     first = next(iter(found))
     for layer, networks in found.items():
         if len(networks) != len(found[first]):

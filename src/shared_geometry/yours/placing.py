@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,7 +12,7 @@ from shared_geometry.errors import InputError
 from shared_geometry.experiment.nulls import random_order
 from shared_geometry.rsa import compare_rsms, rsm
 from shared_geometry.srm import SRM
-from shared_geometry.srm.score import explained_power, power
+from shared_geometry.srm.score import explained_power, part_of, power
 from shared_geometry.yours import preparation
 from shared_geometry.yours.comparing import given
 from shared_geometry.yours.inputs import Networks
@@ -73,6 +74,11 @@ def place(
         alignment_fraction=alignment_fraction,
         seed=seed,
     )
+    if isinstance(networks, str) or not isinstance(networks, Sequence | np.ndarray | Tensor):
+        raise InputError(
+            f"networks are a {type(networks).__name__}; give a list with one array (n_units, "
+            "n_images) a network, or one array of three dimensions"
+        )
     if len(networks) < 2:
         raise InputError(f"{len(networks)} networks make no space; 2 or more are needed")
     layers, classes, _ = given([*networks, newcomer], labels)
@@ -89,7 +95,8 @@ def place(
         w = space.transform_network(new[:, seen])
         unseen = new[:, held_out] - new[:, seen].mean(1, keepdim=True)
         between = rsm(w.T @ unseen, shared)
-        explained = explained_power(w.T @ unseen, shared) / power(unseen)
+        part = explained_power(w.T @ unseen, shared)
+        explained = part_of(part, power(unseen), power(new[:, held_out]), new.dtype)
         return w, between, compare_rsms(own, between), explained.item()
 
     own = rsm(new[:, held_out] - new[:, alignment].mean(1, keepdim=True))

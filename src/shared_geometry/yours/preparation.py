@@ -1,9 +1,11 @@
 """Between checked activity and an analysis: the split of the images, the units that are kept, k."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -16,7 +18,16 @@ MOST_UNITS = 1000  # of a layer, as in the paper
 LEAST_HELD_OUT = 3  # images: fewer make too few pairs for a correlation
 
 
-class Choices(Parameters):
+class Numbers(Parameters):
+    """Parameters that may be NumPy's numbers, too."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+
+
+class Choices(Numbers):
     """What a comparison lets one choose, as the fields of these names in `Config`."""
 
     components: int | None = Field(None, ge=1)

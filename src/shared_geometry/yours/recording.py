@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from shared_geometry.basics.arrays import Array, as_tensor
@@ -13,8 +14,18 @@ from shared_geometry.basics.devices import resolve_device
 from shared_geometry.errors import InputError
 from shared_geometry.networks.activations import draw_units
 from shared_geometry.networks.hooks import Recorder
+from shared_geometry.yours.inputs import named
+from shared_geometry.yours.preparation import Numbers
 
 Layers = str | Sequence[str] | Mapping[str, str | Sequence[str]]
+
+
+class _Choices(Numbers):
+    """What a recording lets one choose."""
+
+    max_units: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    seed: int
 
 
 class Recorded(dict[str, list[Tensor]]):
@@ -50,6 +61,7 @@ def record(
     Parameters
     ----------
     networks : nn.Module or sequence of nn.Module
+        An ``nn.ModuleList`` is a sequence.
     images : array of shape (n_images, ...), or iterable of batches
         A loader yields tensors, or tuples of a tensor and its labels.  Images in uint8 are divided
         by 255; floats are shown as they are: normalise them as the networks expect.
@@ -74,17 +86,16 @@ def record(
     Raises
     ------
     InputError
-        If ``batch_size`` is not allowed, a layer is not in a network or runs more than once, there
+        If a number is not allowed, a layer is not in a network or runs more than once, there
         are no images, or activity is not finite: the message names network and layer.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size={batch_size} is not allowed: 1 or more images at once")
+    how = _Choices(max_units=max_units, batch_size=batch_size, seed=seed)
     networks = _networks(networks)
     paths = _paths(layers, len(networks))
     place = None if device is None else resolve_device(device)
 
     def keep(network: int):
-        return lambda label, n: draw_units(n, max_units, seed, network, label)
+        return lambda label, n: draw_units(n, how.max_units, how.seed, network, label)
 
     with ExitStack() as stack:
         recorders = []
@@ -93,7 +104,7 @@ def record(
             stack.enter_context(_placed(network, place))
             recorders.append(stack.enter_context(recorder))
         labels: list[Any] = []
-        for batch, classes in _batches(images, batch_size):
+        for batch, classes in _batches(images, how.batch_size):
             for recorder in recorders:
                 recorder.feed(_as_input(batch, recorder.network))
             labels.append(classes)
@@ -104,7 +115,11 @@ def record(
 
 
 def _networks(networks: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
-    networks = [networks] if isinstance(networks, nn.Module) else list(networks)
+    if isinstance(networks, nn.Module) and not isinstance(networks, nn.ModuleList):
+        networks = [networks]
+    if not isinstance(networks, Iterable):
+        raise InputError(f"networks are a {type(networks).__name__}; give a list of nn.Modules")
+    networks = list(networks)
     if not networks:
         raise InputError("there are no networks to record; expected one or more")
     for i, network in enumerate(networks):
@@ -120,18 +135,27 @@ def _paths(layers: Layers, n_networks: int) -> list[dict[str, str]]:
     """Label -> module path of each layer, for each network."""
     if isinstance(layers, str):
         layers = [layers]
+    if not isinstance(layers, Iterable):
+        raise InputError(f"layers are a {type(layers).__name__}; give the paths of modules")
     if not isinstance(layers, Mapping):
         layers = {path: path for path in layers}
     if not layers:
         raise InputError("layers are empty; expected the paths of one module or more")
-    each = {k: [v] * n_networks if isinstance(v, str) else list(v) for k, v in layers.items()}
+    each = {}
+    for label, paths in named(layers).items():
+        each[label] = [paths] * n_networks if isinstance(paths, str) else paths
+        if not isinstance(paths, Sequence) or not all(isinstance(p, str) for p in paths):
+            raise InputError(
+                f"layer {label!r} is at {paths!r}; give the path of a module as text, or one for "
+                "each network"
+            )
     for label, paths in each.items():
         if len(paths) != n_networks:
             raise InputError(
                 f"layer {label!r} has {len(paths)} paths for {n_networks} networks; expected one "
                 "for all, or one for each"
             )
-    return [{str(label): paths[i] for label, paths in each.items()} for i in range(n_networks)]
+    return [{label: paths[i] for label, paths in each.items()} for i in range(n_networks)]
 
 
 @contextmanager
@@ -167,6 +191,13 @@ def _batches(images: Array | Iterable, size: int) -> Iterator[tuple[Tensor, Any]
         if images.ndim < 2:
             raise InputError(f"images of shape {tuple(images.shape)}: expected (n_images, ...)")
         images = as_tensor(images).split(size) if len(images) else ()
+    try:
+        images = iter(images)
+    except TypeError:
+        raise InputError(
+            f"images are a {type(images).__name__}; expected an array (n_images, ...), or a loader "
+            "of batches"
+        ) from None
     for number, batch in enumerate(images):
         pixels, labels = _parted(batch)
         if not isinstance(pixels, Tensor) or pixels.dim() < 2:
