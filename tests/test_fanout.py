@@ -1,5 +1,6 @@
 """A run by processes and by Dask's workers gives what a run in one process gives."""
 
+import json
 import os
 import shutil
 import signal
@@ -64,6 +65,13 @@ def test_processes_give_the_same_results(here, tmp_path):
 def test_dasks_workers_give_the_same_results(here, cluster, tmp_path):
     with executor_at(address(cluster)) as executor:
         check(run(SMOKE, output=tmp_path, executor=executor), here)
+
+
+def test_a_scheduler_is_found_by_its_file(cluster, tmp_path):
+    path = tmp_path / "scheduler.json"
+    path.write_text(json.dumps({"address": cluster.scheduler_address}))
+    with executor_at(f"dask://{path}") as executor:
+        assert executor.submit(int, "7").result(timeout=20) == 7
 
 
 def test_a_worker_that_is_killed_loses_nothing(here, cluster, tmp_path):
