@@ -59,6 +59,16 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(n, level):
     assert level - 0.05 < covered < level + 0.04
 
 
+def test_an_interval_ends_where_values_can_go_no_further():
+    found = bootstrap_mean(np.array([0.9, 1.0, 0.95]), limits=(0, 1))
+    assert found.high == 1
+    assert found.low == bootstrap_mean(np.array([0.9, 1.0, 0.95])).low
+    pairs = np.array([[1, 0.9, 0.99], [0.9, 1, 0.95], [0.99, 0.95, 1]])
+    assert bootstrap_pairs(pairs).high > 1 == bootstrap_pairs(pairs, limits=(-1, 1)).high
+    rounding = bootstrap_mean(np.full(3, 1 + 1e-15), limits=(0, 1))
+    assert rounding.low <= rounding.estimate <= rounding.high
+
+
 def test_ten_networks_want_an_interval_a_fifth_longer():
     assert expansion(10) == pytest.approx(1.2166, abs=1e-4)
     assert expansion(10_000) == pytest.approx(1, abs=1e-3)

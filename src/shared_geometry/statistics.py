@@ -16,6 +16,7 @@ from shared_geometry.basics.arrays import Array, as_tensor, like
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.errors import InputError
 
+_NO_LIMITS = (-math.inf, math.inf)
 _ALMOST_ONE = 1 - 1e-12  # a correlation whose z is finite
 
 
@@ -48,17 +49,25 @@ def expansion(n: int, level: float = 0.95) -> float:
     return math.sqrt(n / (n - 1)) * float(stats.t.ppf(tail, n - 1) / stats.norm.ppf(tail))
 
 
-def _percentiles(estimate: float, resampled: torch.Tensor, n: int, level: float) -> Interval:
+def _percentiles(
+    estimate: float, resampled: torch.Tensor, n: int, level: float, limits: tuple[float, float]
+) -> Interval:
     tail = _upper_tail(level)
     tails = torch.tensor([1 - tail, tail], dtype=torch.float64)
     low, high = torch.quantile(resampled.double(), tails).tolist()
     longer = expansion(n, level)
     below, above = max(estimate - low, 0.0), max(high - estimate, 0.0)
-    return Interval(estimate, estimate - longer * below, estimate + longer * above)
+    low, high = max(estimate - longer * below, limits[0]), min(estimate + longer * above, limits[1])
+    return Interval(estimate, min(low, estimate), max(high, estimate))
 
 
 def bootstrap_mean(
-    values: Array, *, n_resamples: int = 2000, level: float = 0.95, seed: int = 0
+    values: Array,
+    *,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+    limits: tuple[float, float] = _NO_LIMITS,
 ) -> Interval:
     """Mean over networks, with an expanded percentile interval over resampled networks.
 
@@ -69,6 +78,8 @@ def bootstrap_mean(
     level : float
         Coverage of the interval.
     seed : int
+    limits : (float, float)
+        The least and the most that a value can be, where the interval ends.
 
     Returns
     -------
@@ -78,11 +89,16 @@ def bootstrap_mean(
     if v.dim() != 1 or len(v) < 2:
         raise InputError(f"values of shape {tuple(v.shape)}: one for each of at least 2 networks")
     resampled = _counts(len(v), n_resamples, seed) @ v / len(v)
-    return _percentiles(v.mean().item(), resampled, len(v), level)
+    return _percentiles(v.mean().item(), resampled, len(v), level, limits)
 
 
 def bootstrap_pairs(
-    matrix: Array, *, n_resamples: int = 2000, level: float = 0.95, seed: int = 0
+    matrix: Array,
+    *,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+    limits: tuple[float, float] = _NO_LIMITS,
 ) -> Interval:
     """Mean over pairs of different networks, with an interval over resampled networks.
 
@@ -93,9 +109,8 @@ def bootstrap_pairs(
     ----------
     matrix : array of shape (n_networks, n_networks)
         Symmetric; the diagonal is not used.
-    n_resamples : int
-    level : float
-    seed : int
+    n_resamples, level, seed, limits
+        As in `bootstrap_mean`.
 
     Returns
     -------
@@ -110,7 +125,7 @@ def bootstrap_pairs(
     sums = _form(counts, m, counts)
     pairs = n**2 - counts.square().sum(1)
     resampled = sums[pairs > 0] / pairs[pairs > 0]
-    return _percentiles(m.sum().item() / (n * (n - 1)), resampled, n, level)
+    return _percentiles(m.sum().item() / (n * (n - 1)), resampled, n, level, limits)
 
 
 def correlation_of_means(A: Array, B: Array, B_t: Array, *, level: float = 0.95) -> Interval:

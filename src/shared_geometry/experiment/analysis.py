@@ -227,7 +227,7 @@ def compare(
         "geometry_final": torch.stack([geometry(reference, rows) for rows in between]),
         "geometry_current": torch.stack([geometry(within, rows) for rows in between]),
         "consistency_pairs": pairs,
-        "consistency": _interval(bootstrap_pairs(pairs, **sampling)),
+        "consistency": _interval(bootstrap_pairs(pairs, limits=(-1, 1), **sampling)),
         "rsm_class": torch.stack([class_rsm(means[kind], labels) for kind in KINDS]),
         "rsm_image": torch.stack([means[kind][images][:, images] for kind in KINDS]),
     }

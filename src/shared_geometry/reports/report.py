@@ -83,8 +83,8 @@ def describe_run(results: xr.Dataset) -> str:
         "Alignment": f"SRM on {100 * config.alignment_fraction:.0f} % of the unseen images, k = "
         + ("number of units" if config.components is None else str(config.components))
         + f", at most {config.max_units} units a layer",
-        "Intervals": f"95 % over networks: of means by {config.bootstrap:,} resamples, of "
-        + ("correlations too" if resampled else "correlations by leaving out one at a time"),
+        "Intervals": f"95 % over networks, by {config.bootstrap:,} resamples"
+        + ("" if resampled else "; of averaged RSMs by leaving out one at a time"),
     }
     table = "\n".join(f"| **{name}** | {value} |" for name, value in rows.items())
     note = (

@@ -49,10 +49,10 @@ SPACES = (
 )
 
 
-def _intervals(values: torch.Tensor, config: Config) -> torch.Tensor:
+def _intervals(values: torch.Tensor, config: Config, **limits: tuple) -> torch.Tensor:
     """Mean over the last axis, networks or pairs of them, with its bounds: (..., 3)."""
     rows = [
-        list(bootstrap_mean(row, n_resamples=config.bootstrap, seed=config.seed))
+        list(bootstrap_mean(row, n_resamples=config.bootstrap, seed=config.seed, **limits))
         for row in values.reshape(-1, values.shape[-1])
     ]
     return torch.tensor(rows, dtype=torch.float64).reshape(*values.shape[:-1], 3)
@@ -146,7 +146,12 @@ def _layers(everyone: Sequence[Population], n: int, it: Plan, progress: Progress
     return of_numbers(
         {
             "matched": ("measure", "population", "pair", "layer", "depth", tables),
-            "order": ("measure", "population", "bound", _intervals(order, it.config)),
+            "order": (
+                "measure",
+                "population",
+                "bound",
+                _intervals(order, it.config, limits=(-1, 1)),
+            ),
             "matched_null": ("population", "bound", _intervals(null, it.config)),
         },
         measure=list(MEASURES),

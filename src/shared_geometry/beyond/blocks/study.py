@@ -11,6 +11,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from itertools import count
+from math import inf
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ FORMAT = 2
 ARCHITECTURES = ("resnet18",)
 IMAGES = 1000  # unseen images over which variances are taken, at most; evenly spaced
 TRAINED, CONTROL = "as trained", "without the penalty"
+LIMITS = {"on": (0, 1), "added": (0, 1), "gradient": (0, inf), "loss": (-1, 1), "accuracy": (0, 1)}
 MOST = 0.5  # of a branch's channels: a branch with no more is switched off
 
 
@@ -91,12 +93,12 @@ def _population(it: Plan, told: Callable[[str], None]) -> xr.Dataset:
     found = xr.concat(networks, "network")
     how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
 
-    def interval(values: np.ndarray) -> np.ndarray:
-        return np.array(bootstrap_mean(torch.tensor(values), **how))
+    def interval(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+        return np.array(bootstrap_mean(torch.tensor(values), limits=limits, **how))
 
-    for name in ("on", "added", "gradient", "loss", "accuracy"):
+    for name, limits in LIMITS.items():
         found[f"{name}_interval"] = xr.apply_ufunc(
-            interval,
+            partial(interval, limits=limits),
             found[name],
             input_core_dims=[["network"]],
             output_core_dims=[["bound"]],
