@@ -576,7 +576,7 @@ def test_the_official_files_have_the_pixels_and_labels_that_a_mirror_must_have(n
     except DataError as error:
         pytest.skip(str(error))
     assert data.digest() == SOURCES[name].sha256
-    assert data.train.images.shape == (50_000, 3, 32, 32)
+    assert data.train.images.shape == (50_000, *IMAGE_SHAPES[name])
     assert data.test.images.shape == (10_000, 3, 32, 32)
     n_classes = {"cifar10": 10, "cifar100": 100}[name]
     assert len(data.class_names) == n_classes

@@ -232,20 +232,6 @@ def test_a_wide_interval_around_zero_is_not_taken_for_nothing_in_common(simulate
     assert rules.native_copies_differ(made).outcome == outcome
 
 
-@pytest.mark.parametrize(
-    ("parts", "outcome"),
-    [
-        ([True, True], HOLDS),
-        ([True, None], IN_PART),
-        ([True, False], IN_PART),
-        ([False, None], UNDECIDED),
-        ([False, False], FAILS),
-    ],
-)
-def test_parts_that_cannot_be_told_are_neither_for_nor_against(parts, outcome):
-    assert rules.overall(parts) == outcome
-
-
 @pytest.fixture(scope="module")
 def simulated():
     return figure_2(Setting(train_toys(20), 6, 0, 200))

@@ -179,6 +179,12 @@ def test_a_failing_chapter_is_named_with_its_cell_and_error_and_the_old_page_sta
     assert printed(root, "first") == "quick 10\n"
 
 
+def test_a_chapter_whose_kernel_is_killed_is_named(root):
+    (root / "book/first.md").write_text(CHAPTER.replace("print(", "import os; os._exit(9) or ("))
+    with pytest.raises(ChapterError, match=r"'first' \(book/first.md\): its kernel ended"):
+        execute(root, "first")
+
+
 @pytest.mark.parametrize(
     "damage",
     [lambda text: text[:200], lambda text: text.replace("quick 10", "quick 11"), lambda text: "{}"],

@@ -136,9 +136,9 @@ def correlation_of_means(A: Array, B: Array, B_t: Array, *, level: float = 0.95)
     Here every network is left out once: of the rows of A, and of B both its own row and its part in
     the rows of the others.  With :math:`b_i` the RSM of network i and the mean of the others, the
     mean without network k is :math:`(\sum_i b_i - b_k - b_k^\top) / (N - 2)`: exactly so for RSMs
-    averaged pair by pair, and to some hundredths of the interval's width for those of
-    `rsa.inter_rsms`, which take the mean of the others before they correlate.  The interval is
-    Student's, on Fisher's z, with N - 1 degrees of freedom.
+    averaged pair by pair, and nearly for those of `rsa.inter_rsms`, which take the mean of the
+    others before they correlate (of ten networks, some hundredths of the interval's width; of
+    three, up to half).  The interval is Student's, on Fisher's z, with N - 1 degrees of freedom.
 
     Parameters
     ----------

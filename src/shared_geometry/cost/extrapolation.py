@@ -11,9 +11,7 @@ from shared_geometry.training.recipes import recipe
 
 _DAY = 24.0  # hours
 _SIZES = ("networks", "units", "images")
-LAST = (
-    2  # measured points that a power is taken from: small sizes are flat, and larger ones are asked
-)
+LAST = 2  # measured points that a power is taken from: small sizes are flat
 
 
 class Scenario(NamedTuple):

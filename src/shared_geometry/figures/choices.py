@@ -43,7 +43,7 @@ def changes_by_choice(answers: Mapping[str, xr.Dataset]) -> go.Figure:
             dots = _dots(changed.sel(layer=label), layer_name(label), colour)
             figure.add_trace(dots.update(visible=place == 0))
             owners.append(population)
-    figure.update_xaxes(title="change", zeroline=True)
+    figure.update_xaxes(title="change of variance", zeroline=True)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=True)
     figure.update_layout(scattermode="group", scattergap=0.35)
     for end in (-CLOSE, CLOSE):

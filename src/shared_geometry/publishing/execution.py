@@ -117,9 +117,10 @@ def execute_page(
     Raises
     ------
     ChapterError
-        If a cell fails; an earlier notebook stays as it was.
+        If a cell fails or the kernel ends; an earlier notebook stays as it was.
     """
     import nbformat
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillException, PapermillExecutionError
 
     path, digest = executed_path(build, page), page_digest(root, page, given)
@@ -135,6 +136,11 @@ def execute_page(
         ) from None
     except PapermillException as error:
         raise ChapterError(f"page {page.name!r} (book/{page.chapter}.md): {error}") from None
+    except DeadKernelError:
+        raise ChapterError(
+            f"page {page.name!r} (book/{page.chapter}.md): its kernel ended (out of memory?); "
+            "chapters that were executed are kept, and the same command goes on from here"
+        ) from None
     _hide_parameters(notebook)
     if page.title:
         _retitle(notebook, page.title)
