@@ -9,7 +9,7 @@ from shared_geometry import figures
 from shared_geometry.beyond.choices import alternatives
 from shared_geometry.beyond.choices import study as choices
 from shared_geometry.beyond.studies import load_study, study, study_path
-from shared_geometry.claims.rules import CLOSE, FAILS, HOLDS, IN_PART
+from shared_geometry.claims.rules import CLOSE, FAILS, HOLDS, IN_PART, UNDECIDED
 from shared_geometry.config import Config
 from shared_geometry.experiment import run
 from shared_geometry.experiment.analysis import BOUNDS
@@ -299,6 +299,8 @@ def test_the_claim_holds_if_no_choice_moves_much_in_part_or_not_at_all():
     assert choices.judge(answer([0.0, CLOSE - 0.02])).outcome == HOLDS
     assert choices.judge(answer([0.0, -0.045])).outcome == IN_PART  # the interval leaves ±0.05
     assert choices.judge(answer([0.2, -0.3])).outcome == FAILS
+    assert choices.judge(answer([-0.045])).outcome == UNDECIDED
+    assert "(3 cannot be told)" in choices.judge(answer([0.0, -0.045])).value
 
 
 def test_the_largest_change_is_named():

@@ -11,7 +11,7 @@ from shared_geometry import figures
 from shared_geometry.beyond.dynamics import study as dynamics
 from shared_geometry.beyond.studies import load_study, study, study_path
 from shared_geometry.claims import beginnings, centring, nearness
-from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART
+from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART, UNDECIDED
 from shared_geometry.config import Config
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import Settings
@@ -695,6 +695,7 @@ def remembered(*layers):
         ([(0.0, -0.05, 0.05), (0.08, 0.05, 0.1)], HOLDS),
         ([(0.0, -0.05, 0.05), (0.09, 0.05, 0.11)], IN_PART),
         ([(0.3, 0.2, 0.4), (0.09, 0.05, 0.11)], FAILS),
+        ([(0.09, 0.05, 0.11)], UNDECIDED),
     ],
 )
 def test_the_claim_about_memory_is_judged_layer_by_layer(layers, outcome):

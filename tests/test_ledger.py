@@ -68,18 +68,40 @@ def spoil_native(results):
 
 def spoil_rise(results):
     first = {"space": "shared", "checkpoint": 0.0, "layer": "pool1"}
+    results.geometry_final.loc[first] = interval(0.98)
+
+
+def blur_rise(results):
+    first = {"space": "shared", "checkpoint": 0.0, "layer": "pool1"}
     results.geometry_final.loc[first] = interval(0.94)
 
 
 def spoil_moment(results):
-    results.geometry_current.loc[{"space": "shared", "checkpoint": 0.0}] = interval(0.96)
+    results.geometry_current.loc[{"space": "shared", "checkpoint": 0.0}] = interval(0.98)
+
+
+def level_moment(results):
+    results.geometry_current.loc[{"space": "shared"}] = interval(0.99, 0.004)
+
+
+def blur_moment(results):
+    results.geometry_current.loc[{"space": "shared", "checkpoint": 0.0}] = interval(0.95)
 
 
 def spoil_alignment(results):
-    results.geometry_final.loc[{"space": "shared", "checkpoint": 2.0}] = interval(0.805)
+    results.geometry_final.loc[{"space": "shared", "checkpoint": 2.0}] = interval(0.7)
+
+
+def blur_alignment(results):
+    """As of two networks, whose correlation can be any."""
+    results.geometry_final.loc[{"space": "shared"}] = [0.99, -1, 1]
 
 
 def spoil_depth(results):
+    results.variance_interval.loc[{"layer": "pool1"}] = interval(0.95)
+
+
+def blur_depth(results):
     results.variance_interval.loc[{"layer": "pool1"}] = interval(0.9)
 
 
@@ -100,9 +122,15 @@ def spoil_share_more(results):
     [
         (spoil_native, "formless", IN_PART),
         (spoil_rise, "rises", IN_PART),
+        (blur_rise, "rises", IN_PART),
+        (blur_alignment, "rises", UNDECIDED),
         (spoil_moment, "rises-now", FAILS),
+        (level_moment, "rises-now", FAILS),
+        (blur_moment, "rises-now", UNDECIDED),
         (spoil_alignment, "aligned", FAILS),
+        (blur_alignment, "aligned", UNDECIDED),
         (spoil_depth, "depth", FAILS),
+        (blur_depth, "depth", UNDECIDED),
         (spoil_order, "consistency", FAILS),
         (spoil_share, "stated", IN_PART),
         (spoil_share_more, "stated", FAILS),
@@ -145,6 +173,8 @@ def test_less_variance_in_the_larger_network_needs_both_networks(results):
         assert [r.verdict for r in rows[1:]] == [NOT_RUN]  # CIFAR-100
         return rows[0].verdict
 
+    assert verdict() == UNDECIDED
+    larger.variance_interval.loc[{"layer": "dense"}] = interval(0.95)
     assert verdict() == FAILS
     larger.variance_interval.loc[{"layer": "dense"}] = interval(0.85)
     assert verdict() == HOLDS
@@ -165,13 +195,14 @@ def test_resampled_intervals_of_a_correlation_cannot_tell_that_it_does_not_rise(
         for place, value in enumerate((0.93, 0.94, 0.95)):
             where = {"space": "shared", "checkpoint": results.checkpoint[place]}
             results[name].loc[where] = [value, value - 0.03, value]
+    falling = {"space": "shared", "checkpoint": results.checkpoint[-1]}
+    results.geometry_final.loc[falling] = [0.86, 0.83, 0.86]
     assert row(results, "rises").verdict == FAILS
     results.attrs["geometry_intervals"] = "bootstrap"
     assert row(results, "rises").verdict == row(results, "rises-now").verdict == UNDECIDED
     assert "(2 cannot be told)" in row(results, "rises").found.value
-    falling = {"space": "shared", "checkpoint": results.checkpoint[-1]}
-    results.geometry_final.loc[falling] = [0.9, 0.87, 0.9]
-    assert row(results, "rises").verdict == FAILS
+    results.geometry_final.loc[{**falling, "layer": "dense"}] = [0.99, 0.96, 0.99]
+    assert "1 of 2 layers (1 cannot be told)" in row(results, "rises").found.value
 
 
 def layers_of(variance, consistency):
@@ -264,7 +295,7 @@ def test_outside_the_range_of_units_in_random_order_nothing_can_be_told_of_a_con
     assert found.outcome == IN_PART
     assert "1 of 2 layers (1 cannot be told)" in found.value
     spoil_native(older)  # a dense layer, which can be told
-    assert rules.native_is_formless(older).outcome == UNDECIDED
+    assert rules.native_is_formless(older).outcome == FAILS
     only = older.sel(layer=["pool1"])
     assert rules.native_is_formless(only).outcome == UNDECIDED
     spoil_native_pooling(results)
@@ -277,7 +308,7 @@ def test_outside_the_range_of_units_in_random_order_nothing_can_be_told_of_a_con
         ([True, True], HOLDS),
         ([True, None], IN_PART),
         ([True, False], IN_PART),
-        ([False, None], UNDECIDED),
+        ([False, None], FAILS),
         ([None], UNDECIDED),
         ([False, False], FAILS),
     ],
@@ -334,9 +365,43 @@ def test_intervals_above_a_threshold_are_counted_and_of_many_parts_the_ends_are_
     )
     more = rows | {"layer 3": np.full(3, np.nan), "layer 4": np.array(interval(0.8))}
     value = rules.all_above(more, 0.8, "spaces", "no number").value
-    assert value == "2 of 5 spaces: layer 1 0.70 [0.69, 0.71]; layer 2 0.95 [0.94, 0.96]"
+    assert value == (
+        "2 of 5 spaces (2 cannot be told): layer 1 0.70 [0.69, 0.71]; layer 2 0.95 [0.94, 0.96]"
+    )
     nothing = rules.all_above({"a": np.full(3, np.nan)}, 0.8, unknown="no number")
-    assert nothing == rules.Found(FAILS, "0 of 1 layers: a no number")
+    assert nothing == rules.Found(UNDECIDED, "0 of 1 layers (1 cannot be told): a no number")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "is_above", "is_below", "is_within"),
+    [
+        (0.52, 0.6, True, False, False),
+        (0.5, 0.6, True, None, None),
+        (0.5, 0.5, True, True, True),
+        (0.1, 0.2, False, True, True),
+        (0.4, 0.6, None, None, None),
+        (-0.6, 0.6, None, None, None),
+        (-0.6, 0.1, False, True, None),
+        (-0.7, -0.6, False, True, False),
+        (np.nan, np.nan, None, None, None),
+    ],
+)
+def test_it_takes_a_whole_interval_to_say_yes_and_to_say_no(
+    low, high, is_above, is_below, is_within
+):
+    row = np.array([(low + high) / 2, low, high])
+    assert rules.above(row, 0.5) is is_above
+    assert rules.below(row, 0.5) is is_below
+    assert rules.within(row, 0.5) is is_within
+
+
+@pytest.mark.parametrize(
+    ("b", "told"),
+    [((0.62, 0.7), True), ((0.58, 0.7), None), ((0.5, 0.6), None), ((0.4, 0.505), False),
+     ((0.2, 0.3), False), ((np.nan, np.nan), None)],
+)  # fmt: skip
+def test_of_intervals_that_overlap_none_is_higher_unless_it_could_be_by_next_to_nothing(b, told):
+    assert rules.higher([0.55, 0.5, 0.6], [np.mean(b), *b]) is told
 
 
 def test_theory_beyond_the_paper_is_in_the_ledger_with_links_to_its_figures():

@@ -18,7 +18,7 @@ import xarray as xr
 
 from shared_geometry.basics.wording import layer_name
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.rules import FAILS, Found, all_above
+from shared_geometry.claims.rules import UNDECIDED, Found, all_above
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.results import config_of
@@ -235,7 +235,7 @@ def reliability(consistency: float, n: int) -> float:
 def judge(results: xr.Dataset) -> Found:
     """Share of the way that is covered by the end of the first epoch, layer by layer."""
     if results.checkpoint.values[-1] <= FIRST:
-        return Found(FAILS, "the run ends within its first epoch")
+        return Found(UNDECIDED, "the run ends within its first epoch")
     by_first = covered_by(way(results))
     rows = {layer_name(label): by_first.sel(layer=label).values for label in by_first.layer.values}
     return all_above(rows, HALF, unknown="no way to go")

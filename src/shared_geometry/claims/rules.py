@@ -1,10 +1,13 @@
 """Rules that judge the paper's claims: results in, what was found out.
 
 A claim about layers, copies or data sets is judged part by part.  It holds if it holds in every
-part, holds in part if it does so in some, and does not hold if in none; where it holds in none that
-can be told, but some cannot, it cannot be told.  A rule about the theory
-takes a random generator; one about the simulation what `simulation.figure_2` returns; one about
-trained networks what `experiment.run` returns for one condition.  Each returns a `Found`.
+part, holds in part if it does so in some, and does not hold if in none that can be told; where none
+can be told, the claim cannot.  Of a part with an interval, it takes the whole interval to say yes,
+and the whole interval to say no.
+
+A rule about the theory takes a random generator; one about the simulation what
+`simulation.figure_2` returns; one about trained networks what `experiment.run` returns for one
+condition.  Each returns a `Found`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,18 +42,56 @@ class Found(NamedTuple):
 
 
 def overall(parts: Sequence[bool | None]) -> str:
-    """HOLDS if all parts do, IN_PART if some, FAILS if none; None is a part that cannot be told."""
+    """HOLDS if all parts do, IN_PART if some, FAILS if none that can be told; None: it cannot."""
     if all(parts):
         return HOLDS
     if any(parts):
         return IN_PART
-    return UNDECIDED if any(part is None for part in parts) else FAILS
+    return FAILS if False in parts else UNDECIDED
 
 
-def _count(parts: Sequence[bool | None], what: str) -> str:
-    counted = f"{sum(map(bool, parts))} of {len(parts)} {what}"
+def above(interval: Sequence[float], least: float) -> bool | None:
+    """Whether estimate, low and high lie above a threshold; None: it lies between, or they are NaN.
+
+    An interval that ends at the threshold is above it.
+    """
+    _, low, high = interval
+    return True if low >= least else False if high < least else None
+
+
+def below(interval: Sequence[float], most: float) -> bool | None:
+    """Whether estimate, low and high lie below a threshold; None as in `above`."""
+    estimate, low, high = interval
+    return above((-estimate, -high, -low), -most)
+
+
+def within(interval: Sequence[float], most: float) -> bool | None:
+    """Whether estimate, low and high lie at most so far from 0; None as in `above`."""
+    sides = below(interval, most), above(interval, -most)
+    return True if all(sides) else False if False in sides else None
+
+
+def higher(a: Sequence[float], b: Sequence[float]) -> bool | None:
+    """Whether one interval lies above another; not, if b cannot exceed a by more than `NEAR`.
+
+    Parameters
+    ----------
+    a, b : sequence of 3 float
+        Estimate, low and high.
+
+    Returns
+    -------
+    bool or None
+        None: they overlap, and b could be well above a.
+    """
+    return True if b[1] > a[2] else False if b[2] - a[1] <= NEAR else None
+
+
+def counted(parts: Sequence[bool | None], what: str) -> str:
+    """How many parts there are, in how many a claim holds, and in how many that cannot be told."""
+    told = f"{sum(map(bool, parts))} of {len(parts)} {what}"
     open_ = sum(part is None for part in parts)
-    return f"{counted} ({open_} {UNDECIDED})" if open_ else counted
+    return f"{told} ({open_} {UNDECIDED})" if open_ else told
 
 
 def all_above(
@@ -61,8 +102,8 @@ def all_above(
     Parameters
     ----------
     rows : mapping of str to array of shape (3,)
-        Estimate, low and high of each part; NaN where there is nothing to measure, which counts
-        as not above.
+        Estimate, low and high of each part; NaN where there is nothing to measure, which cannot be
+        told.
     least : float
     what : str
         What the parts are.
@@ -74,7 +115,7 @@ def all_above(
     Found
         Of more than `_SHOWN` parts, the lowest and the highest are shown.
     """
-    parts = [bool(low >= least) for _, low, _ in rows.values()]
+    parts = [above(row, least) for row in rows.values()]
     shown = dict(rows)
     if len(rows) > _SHOWN:
         known = {name: row for name, row in rows.items() if not np.isnan(row).any()} or shown
@@ -83,7 +124,7 @@ def all_above(
         f"{name} {unknown if np.isnan(row).any() else interval_text(row)}"
         for name, row in shown.items()
     )
-    return Found(overall(parts), f"{_count(parts, what)}: {'; '.join(told)}")
+    return Found(overall(parts), f"{counted(parts, what)}: {'; '.join(told)}")
 
 
 # Proposition 1, with random numbers in the place of letters.
@@ -144,7 +185,7 @@ def _listed(rows: Sequence[tuple[str, np.ndarray]]) -> str:
 def finds_rotations(found: xr.Dataset) -> Found:
     """corr(wRSM, iRSM) in the shared space is high."""
     rows = _copies(found, "shared", "pearson")
-    return Found(overall([values[1] >= HIGH for _, values in rows]), _listed(rows))
+    return Found(overall([above(values, HIGH) for _, values in rows]), _listed(rows))
 
 
 def native_copies_differ(found: xr.Dataset) -> Found:
@@ -182,15 +223,14 @@ def _layers(values: xr.DataArray) -> list[tuple[str, np.ndarray]]:
 
 def _rises(values: xr.DataArray, resampled: bool) -> Found:
     first, last = (_layers(values.isel(checkpoint=place)) for place in (0, -1))
-    parts = [
-        True if after[1] > before[2] else None if resampled and after[0] > before[0] else False
-        for (_, before), (_, after) in zip(first, last, strict=True)
-    ]
+    parts = [higher(before, after) for (_, before), (_, after) in zip(first, last, strict=True)]
+    if resampled:
+        parts = [part or None for part in parts]
     shown = "; ".join(
         f"{name} {number(before[0])} → {interval_text(after)}"
         for (name, before), (_, after) in _ends(list(zip(first, last, strict=True)))
     )
-    return Found(overall(parts), f"{_count(parts, 'layers')}: {shown}")
+    return Found(overall(parts), f"{counted(parts, 'layers')}: {shown}")
 
 
 def _ends(rows: list) -> list:
@@ -199,7 +239,7 @@ def _ends(rows: list) -> list:
 
 
 def _resampled(results: xr.Dataset) -> bool:
-    """Whether intervals of corr(wRSM, iRSM) reach from below to the estimate, too wide to compare.
+    """Whether intervals of corr(wRSM, iRSM) end at the estimate, and so cannot deny that it rises.
 
     A bootstrap made them, before `statistics.correlation_of_means`.
     """
@@ -223,8 +263,8 @@ def agreement_rises(results: xr.Dataset) -> Found:
 def aligned(results: xr.Dataset) -> Found:
     """corr(wRSM, iRSM) in shared space at the end."""
     rows = _layers(_shared(results, "geometry_final").isel(checkpoint=-1))
-    parts = [values[1] >= HIGH for _, values in rows]
-    return Found(overall(parts), f"{_count(parts, 'layers')}: {_listed(_ends(rows))}")
+    parts = [above(values, HIGH) for _, values in rows]
+    return Found(overall(parts), f"{counted(parts, 'layers')}: {_listed(_ends(rows))}")
 
 
 def native_is_formless(results: xr.Dataset) -> Found:
@@ -244,7 +284,7 @@ def native_is_formless(results: xr.Dataset) -> Found:
         parts.append(inside if inside or right else None)
         chance = f"random {number(low)} to {number(high)}"
         rows.append(f"{layer_name(label)} {number(value)} ({chance})")
-    return Found(overall(parts), f"{_count(parts, 'layers')}: {'; '.join(_ends(rows))}")
+    return Found(overall(parts), f"{counted(parts, 'layers')}: {'; '.join(_ends(rows))}")
 
 
 def _variance(results: xr.Dataset) -> list[tuple[str, np.ndarray]]:
@@ -254,8 +294,8 @@ def _variance(results: xr.Dataset) -> list[tuple[str, np.ndarray]]:
 def variance_rises_with_depth(results: xr.Dataset) -> Found:
     """Variance explained of each layer and of the next."""
     rows = _variance(results)
-    parts = [b[1] > a[2] for (_, a), (_, b) in pairwise(rows)]
-    return Found(overall(parts), f"{_count(parts, 'steps')}: {_listed(_ends(rows))}")
+    parts = [higher(a, b) for (_, a), (_, b) in pairwise(rows)]
+    return Found(overall(parts), f"{counted(parts, 'steps')}: {_listed(_ends(rows))}")
 
 
 def states(share: float) -> Callable[[xr.Dataset], Found]:
@@ -291,5 +331,4 @@ def consistency_follows_variance(results: xr.Dataset) -> Found:
 def less_than(results: xr.Dataset, other: xr.Dataset) -> Found:
     """Variance explained in the last layer of one condition and of another."""
     (_, a), (_, b) = _variance(results)[-1], _variance(other)[-1]
-    outcome = HOLDS if a[2] < b[1] else FAILS
-    return Found(outcome, f"{interval_text(a)} against {interval_text(b)}")
+    return Found(overall([higher(a, b)]), f"{interval_text(a)} against {interval_text(b)}")

@@ -183,10 +183,12 @@ def largest_change(found: xr.Dataset) -> xr.DataArray:
 
 def judge(found: xr.Dataset) -> Found:
     """Whether no choice moves the variance explained, in no layer, by more than `rules.CLOSE`."""
-    close, largest = is_close(found), largest_change(found)
+    changed, largest = found.change.drop_sel(choice=BASELINE), largest_change(found)
+    rows = changed.transpose("layer", "choice", "bound").values.reshape(-1, len(BOUNDS))
+    parts = [rules.within(row, rules.CLOSE) for row in rows]
     return Found(
-        rules.overall(close.values.ravel().tolist()),
-        f"{int(close.sum())} of {close.size} choices in layers; the largest change "
+        rules.overall(parts),
+        f"{rules.counted(parts, 'choices in layers')}; the largest change "
         f"{interval_text(largest)} ({largest.choice.item()}, "
         f"{layer_name(largest.layer.item())})",
     )

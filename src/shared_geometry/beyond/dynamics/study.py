@@ -9,7 +9,7 @@ from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.basics.wording import interval_text, layer_name
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.centring import typical_change
-from shared_geometry.claims.rules import NO_STRUCTURE, Found, overall
+from shared_geometry.claims.rules import NO_STRUCTURE, Found, below, counted, overall
 from shared_geometry.experiment.analysis import BOUNDS, Settings, fit, stacked
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress, activities
@@ -163,14 +163,10 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
 def forgets(found: xr.Dataset) -> Found:
     """Memory at the end, layer by layer."""
     last = found.memory_interval.isel(checkpoint=-1)
-    parts = [
-        bool(last.sel(layer=label, bound="high") <= NO_STRUCTURE) for label in last.layer.values
-    ]
-    shown = [
-        f"{layer_name(label)} {interval_text(last.sel(layer=label).values)}"
-        for label in last.layer.values
-    ]
-    return Found(overall(parts), f"{sum(parts)} of {len(parts)} layers: {'; '.join(shown)}")
+    rows = {layer_name(label): last.sel(layer=label).values for label in last.layer.values}
+    parts = [below(row, NO_STRUCTURE) for row in rows.values()]
+    shown = "; ".join(f"{name} {interval_text(row)}" for name, row in rows.items())
+    return Found(overall(parts), f"{counted(parts, 'layers')}: {shown}")
 
 
 CLAIM = Claim(

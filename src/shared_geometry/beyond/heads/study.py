@@ -184,13 +184,13 @@ def judge(found: xr.Dataset) -> rules.Found:
         row = found.sel(layer=label)
         better = float(row.own.mean() - found.chance)
         values = row.loss.sel(way="rotation").values
-        parts.append(bool(values[2] <= ENOUGH * better))
+        parts.append(rules.below(values, ENOUGH * better))
         rows.append((values[0], f"{in_a_sentence(label)} {interval_text(100 * values, 1)}"))
     rows.sort(key=lambda row: row[0])
     ends = rows[:1] if len(rows) == 1 else [rows[0], rows[-1]]
     better = 100 * float(found.own.mean() - found.chance)
     value = (
-        f"{sum(parts)} of {len(parts)} layers; points lost, of {better:.1f} above chance: "
+        f"{rules.counted(parts, 'layers')}; points lost, of {better:.1f} above chance: "
         + "; ".join(text for _, text in ends)
     )
     return rules.Found(rules.overall(parts), value)
