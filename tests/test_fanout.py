@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -13,6 +14,7 @@ from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError
 from shared_geometry.experiment import fanout, run, steps
 from shared_geometry.experiment.executors import executor_at
+from shared_geometry.experiment.plan import plan
 
 
 def numbers(results):
@@ -60,6 +62,33 @@ def test_processes_give_the_same_results(here, tmp_path):
     assert [report[1] for report in told if report[0] == "training"] == [0, 1, 2]
     assert [report[1] for report in told if report[0] == "analysis"] == [1, 2, 3]
     assert [p.name for p in (tmp_path / SMOKE.digest).iterdir()] == ["results.nc"]
+
+
+def test_how_far_networks_are_is_told_while_they_train(tmp_path, monkeypatch):
+    longer = Config.from_preset("smoke", device="cpu", epochs=4)
+    told, train_network = [], fanout.train_network
+    monkeypatch.setattr(fanout, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(
+        fanout, "train_network", lambda *given, **more: train_network(*given, **more, save_every=0)
+    )
+    place = fanout.place_of(longer, None, tmp_path)
+    it = plan(longer, None, tmp_path)
+
+    def train_them():
+        told.clear()
+        with ThreadPoolExecutor(1) as executor:
+            fanout.train(it, place, executor, lambda *report: told.append(report[1:]))
+        return [done for done, _, _ in told]
+
+    total = 4 * longer.networks
+    done = train_them()
+    assert done[0] == 0
+    assert done[-1] == total
+    assert done == sorted(set(done))
+    assert set(done) - set(range(0, total, 4))  # told before a network was finished
+    assert {of for _, of, _ in told} == {total}
+    assert re.match(r"network 1: epoch \d of 4, test accuracy \d", told[1][2])
+    assert train_them() == list(range(0, total + 1, 4))  # found finished, before any work
 
 
 def test_dasks_workers_give_the_same_results(here, cluster, tmp_path):

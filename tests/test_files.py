@@ -5,6 +5,7 @@ import torch
 
 from shared_geometry.basics.files import (
     fresh,
+    read_about,
     read_tensors,
     reuse,
     writable_file,
@@ -26,6 +27,7 @@ def kept(tmp_path):
 def test_tensors_come_back_as_they_were_written(kept):
     path, tensors = kept
     found, about = read_tensors(path)
+    assert read_about(path) == about
     assert about == {"config": "c0ffee", "epoch": 2}
     for name, tensor in tensors.items():
         assert found[name].dtype == tensor.dtype
@@ -118,3 +120,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         writable_folder(tmp_path / "file" / "below")
     assert writable_folder(tmp_path / "new" / "deep").is_dir()
+
+
+def test_a_description_alone_is_read_without_the_tensors(kept):
+    path, _ = kept
+    assert read_about(path.with_name("none")) is None
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(DataError, match="cannot be read"):
+        read_about(path)

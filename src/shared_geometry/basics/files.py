@@ -176,6 +176,23 @@ def read_tensors(
     return tensors, about
 
 
+def read_about(path: Path) -> dict | None:
+    """Description in a file that `write_tensors` wrote, tensors and checksum unseen; None: no file.
+
+    Raises
+    ------
+    DataError
+        If there is a file that is none of these.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return json.loads((file.metadata() or {})["about"])
+    except FileNotFoundError:
+        return None
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise DataError(f"{path.name} cannot be read as safetensors: {error}") from error
+
+
 def reuse(path: Path, read: Callable[[Path], object]) -> object | None:
     """``read(path)`` if the file is sound; else None, and a bad one is set aside as ``.bad``.
 

@@ -14,7 +14,7 @@ from concurrent.futures import (
     Future,
     wait,
 )
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,8 +24,10 @@ from shared_geometry.datasets import data_root
 from shared_geometry.errors import DataError
 from shared_geometry.experiment import steps
 from shared_geometry.experiment.plan import Plan, plan
-from shared_geometry.experiment.population import Progress
-from shared_geometry.training import History, train_network
+from shared_geometry.experiment.population import Progress, of_all
+from shared_geometry.training import History, history_so_far, train_network
+
+_LOOK_EVERY = 20.0  # seconds between two looks at how far networks are
 
 
 class Place(NamedTuple):
@@ -83,10 +85,17 @@ class _Tasks:
     def submit(self, what: Any, task: Callable[..., Any], *given: Any) -> None:
         self.running[self.executor.submit(task, *given)] = what
 
-    def ended(self) -> Iterator[tuple[Any, Any]]:
-        """What each future is, and its result; more may be submitted meanwhile."""
+    def ended(self, look: Callable[[], None] | None = None) -> Iterator[tuple[Any, Any]]:
+        """What each future is, and its result; more may be submitted meanwhile.
+
+        While none ends, ``look`` is called every `_LOOK_EVERY` seconds.
+        """
+        every = None if look is None else _LOOK_EVERY
         while self.running:
-            for future in wait(self.running, return_when=FIRST_COMPLETED).done:
+            done = wait(self.running, every, FIRST_COMPLETED).done
+            if not done:
+                look()
+            for future in done:
                 yield self.running.pop(future), future.result()
 
 
@@ -109,6 +118,8 @@ def _tasks(executor: Executor) -> Iterator[_Tasks]:
 def train(it: Plan, place: Place, executor: Executor, progress: Progress) -> list[History]:
     """Train the population of a run, a task a network.
 
+    Workers do not tell how far they are; it is read from what they save.
+
     Raises
     ------
     DataError
@@ -116,16 +127,29 @@ def train(it: Plan, place: Place, executor: Executor, progress: Progress) -> lis
     Exception
         The first that a task raised; those that have not begun are cancelled.
     """
-    histories: dict[int, History] = {}
-    progress("training", 0, it.config.networks, f"{it.config.networks} networks")
+    networks, histories = range(it.config.networks), {}
+    report = of_all(progress, len(networks), it.recipe.epochs)
+    told = dict.fromkeys(networks, 0)
+
+    def tell(network: int, curves: History | None) -> None:
+        epochs = 0 if curves is None else len(curves.test_accuracy)
+        if epochs > told[network]:
+            told[network] = epochs
+            report(network, epochs, it.recipe.epochs, curves.test_accuracy[-1])
+
+    def look() -> None:
+        for network in set(networks) - set(histories):
+            with suppress(DataError):  # whoever trains it says what is wrong with it
+                tell(network, history_so_far(it.networks, network))
+
+    look()
     with _tasks(executor) as tasks:
-        for network in range(it.config.networks):
+        for network in networks:
             tasks.submit(network, train_task, place, network)
-        for network, history in tasks.ended():
+        for network, history in tasks.ended(look):
             histories[network] = history
-            note = f"network {network + 1}: test accuracy {history.test_accuracy[-1]:.1%}"
-            progress("training", len(histories), it.config.networks, note)
-    return [histories[network] for network in range(it.config.networks)]
+            tell(network, history)
+    return [histories[network] for network in networks]
 
 
 def _checkpoints(

@@ -3,6 +3,7 @@
 from shared_geometry.training.checkpoints import (
     History,
     checkpoint_path,
+    history_so_far,
     load_checkpoint,
     load_history,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "History",
     "Recipe",
     "checkpoint_path",
+    "history_so_far",
     "load_checkpoint",
     "load_history",
     "recipe",

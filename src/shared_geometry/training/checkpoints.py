@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from shared_geometry.basics.files import read_tensors, write_tensors, write_text
+from shared_geometry.basics.files import read_about, read_tensors, write_tensors, write_text
 from shared_geometry.errors import DataError
 
 
@@ -123,3 +123,17 @@ def load_history(folder: str | os.PathLike, network: int, training: str | None =
     if training is not None and content["training"] != training:
         raise DataError(f"{path} was made by training {content['training']}, not {training}")
     return history
+
+
+def history_so_far(folder: str | os.PathLike, network: int) -> History | None:
+    """Training curves of a network, finished or not, as last saved; None: nothing is.
+
+    Raises
+    ------
+    DataError
+        If what is saved cannot be read.
+    """
+    if history_path(folder, network).exists():
+        return load_history(folder, network)
+    about = read_about(state_path(folder, network))
+    return None if about is None else History(**about["history"])
