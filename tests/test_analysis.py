@@ -49,6 +49,18 @@ def test_rotated_copies_are_aligned_exactly_and_look_alike():
     assert unaligned < 0.4  # S holds a quarter of the network itself
 
 
+def test_no_interval_of_a_share_reaches_beyond_one():
+    some, rng = population(0.05), np.random.default_rng(2)
+    noise = torch.tensor([0.0, 0.0, 3.0])[:, None, None]  # so that shares differ
+
+    def spoiled(x):
+        return x[:3] + noise * torch.from_numpy(rng.normal(size=x[:3].shape))
+
+    three = Activity(spoiled(some.alignment), spoiled(some.held_out), some.labels)
+    high = analyse_layer(three, IMAGES, None, SETTINGS)["variance_interval"][:, 2]
+    assert high.max() == 1
+
+
 def test_networks_of_pure_noise_share_nothing():
     rng = np.random.default_rng(1)
     x = torch.from_numpy(rng.normal(size=(N, UNITS, 600)))

@@ -241,3 +241,21 @@ def test_the_grid_draws_each_kind_at_every_layer_and_checkpoint(results):
     for button in figure.layout.updatemenus[0].buttons:
         (shown,) = np.flatnonzero(button.args[0]["visible"])
         assert figure.data[shown].name == button.label
+
+
+def test_intervals_that_two_networks_leave_open_are_not_drawn(results):
+    pair = results.isel(network=[0, 1])
+    pair["geometry_final"] = pair.geometry_final.where(pair.bound != "low", -1.0)
+    figure = figures.geometry_over_training(pair)
+    bands = [trace for trace in figure.data if trace.fill == "toself"]
+    lines = [trace for trace in figure.data if trace.fill is None]
+    assert len(bands) == len(lines)
+    for band, line in zip(bands, lines, strict=True):
+        assert set(band.y) <= set(line.y)
+    assert min(figure.data[0].y) > -1
+
+
+def test_the_accuracy_after_one_epoch_is_seen(results):
+    (of_one,) = {t.mode for t in figures.training_curves(results.isel(epoch=[0])).data}
+    (of_all,) = {t.mode for t in figures.training_curves(results).data}
+    assert (of_one, of_all) == ("markers", "lines")

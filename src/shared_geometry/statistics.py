@@ -16,6 +16,9 @@ from shared_geometry.basics.arrays import Array, as_tensor, like
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.errors import InputError
 
+CORRELATION = (-1.0, 1.0)  # limits of a value
+PART = (0.0, 1.0)
+SHARE = (-math.inf, 1.0)  # of a variance, which a bad guess makes negative
 _NO_LIMITS = (-math.inf, math.inf)
 _ALMOST_ONE = 1 - 1e-12  # a correlation whose z is finite
 

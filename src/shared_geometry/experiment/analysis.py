@@ -14,6 +14,8 @@ from shared_geometry.rsa import class_rsm, consistency, inter_rsms, lower_triang
 from shared_geometry.srm import SRM
 from shared_geometry.srm.score import explained_power, part_of, power
 from shared_geometry.statistics import (
+    CORRELATION,
+    SHARE,
     Interval,
     bootstrap_mean,
     bootstrap_pairs,
@@ -227,7 +229,7 @@ def compare(
         "geometry_final": torch.stack([geometry(reference, rows) for rows in between]),
         "geometry_current": torch.stack([geometry(within, rows) for rows in between]),
         "consistency_pairs": pairs,
-        "consistency": _interval(bootstrap_pairs(pairs, limits=(-1, 1), **sampling)),
+        "consistency": _interval(bootstrap_pairs(pairs, limits=CORRELATION, **sampling)),
         "rsm_class": torch.stack([class_rsm(means[kind], labels) for kind in KINDS]),
         "rsm_image": torch.stack([means[kind][images][:, images] for kind in KINDS]),
     }
@@ -269,10 +271,8 @@ def analyse_layer(
         )
     found = {name: torch.stack([r[name] for r in readings]) for name in readings[0]}
     variance = variance_explained(model, activity.alignment, activity.held_out)
-    intervals = [
-        bootstrap_mean(row, n_resamples=settings.n_resamples, seed=settings.seed)
-        for row in variance
-    ]
+    sampling = {"n_resamples": settings.n_resamples, "seed": settings.seed}
+    intervals = [bootstrap_mean(row, limits=SHARE, **sampling) for row in variance]
     centred = activity.held_out - mean
     found |= {
         "variance": variance,

@@ -27,11 +27,14 @@ def _subject(results: xr.Dataset) -> str:
     return f"{NAMES[config.architecture]}s on {NAMES[config.dataset]}"
 
 
+def _epochs(n: int) -> str:
+    return f"{n} epoch{'' if n == 1 else 's'}"
+
+
 def training_length(found: xr.Dataset) -> str:
     """How long the networks of a run or a study's answer were trained."""
     epochs, images = json.loads(found.attrs["recipe"])["epochs"], config_of(found).train_images
-    plural = "" if epochs == 1 else "s"
-    return f"{epochs} epoch{plural}" + ("" if images is None else f" of {images:,} images")
+    return _epochs(epochs) + ("" if images is None else f" of {images:,} images")
 
 
 def provenance_line(found: xr.Dataset) -> str:
@@ -74,17 +77,21 @@ def describe_run(results: xr.Dataset) -> str:
     config, recipe = config_of(results), json.loads(results.attrs["recipe"])
     images = "all" if config.train_images is None else f"{config.train_images:,}"
     short = results.attrs.get("precision") == "bfloat16"
-    resampled = results.attrs.get("geometry_intervals") == "bootstrap"
+    one_out = "by leaving out one at a time"
+    if config.networks == 2:
+        one_out += ", which two networks leave open: from −1 to 1"
+    if results.attrs.get("geometry_intervals") == "bootstrap":
+        one_out = ""
     rows = {
         "Population": f"{config.networks} {_subject(results)}",
-        "Training": f"recipe “{config.recipe}”, {recipe['epochs']} epochs, {images} images"
+        "Training": f"recipe “{config.recipe}”, {_epochs(recipe['epochs'])}, {images} images"
         + (", layers computed in bfloat16" if short else ""),
         "Checkpoints": ", ".join(f"{c:g}" for c in results.checkpoint.values) + " epochs",
         "Alignment": f"SRM on {100 * config.alignment_fraction:.0f} % of the unseen images, k = "
         + ("number of units" if config.components is None else str(config.components))
         + f", at most {config.max_units} units a layer",
         "Intervals": f"95 % over networks, by {config.bootstrap:,} resamples"
-        + ("" if resampled else "; of averaged RSMs by leaving out one at a time"),
+        + (one_out and f"; of averaged RSMs {one_out}"),
     }
     table = "\n".join(f"| **{name}** | {value} |" for name, value in rows.items())
     note = (

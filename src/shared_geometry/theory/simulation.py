@@ -21,7 +21,7 @@ from shared_geometry.rsa import compare_rsms, inter_rsms, within_rsms
 from shared_geometry.srm import SRM, reference
 from shared_geometry.srm.fitting import means
 from shared_geometry.srm.procrustes import polar
-from shared_geometry.statistics import bootstrap_mean
+from shared_geometry.statistics import CORRELATION, bootstrap_mean
 from shared_geometry.theory.toys import (
     CORNERS,
     TARGETS,
@@ -107,7 +107,7 @@ def _intervals(values: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
     """Mean and bootstrap bounds over the last axis (runs); the bounds become the last axis."""
     rows = values.reshape(-1, values.shape[-1])
     sampling = {"n_resamples": n_resamples, "seed": seed}
-    found = [bootstrap_mean(row, **sampling) for row in rows]
+    found = [bootstrap_mean(row, limits=CORRELATION, **sampling) for row in rows]
     return np.array(found).reshape(*values.shape[:-1], len(BOUNDS))
 
 

@@ -31,7 +31,7 @@ from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.nulls import random_order
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
-from shared_geometry.statistics import bootstrap_mean
+from shared_geometry.statistics import CORRELATION, SHARE, bootstrap_mean
 
 FORMAT = 2
 USES = ("similarity/maps", "similarity/moments", "similarity/shape", "networks/architectures")
@@ -103,7 +103,12 @@ def _spaces(everyone: Sequence[Population], n: int, it: Plan) -> xr.Dataset:
                 "bound",
                 _intervals(part(exchange, own), it.config),
             ),
-            "explained": ("space", "population", "bound", _intervals(values, it.config)),
+            "explained": (
+                "space",
+                "population",
+                "bound",
+                _intervals(values, it.config, limits=SHARE),
+            ),
             "part": ("space", "population", "bound", _intervals(part(values, own), it.config)),
             "untrained": ("before", "population", "bound", _intervals(untrained, it.config)),
             "drawn": ("population", [len(networks[0].alignment) for networks in x]),
@@ -150,7 +155,7 @@ def _layers(everyone: Sequence[Population], n: int, it: Plan, progress: Progress
                 "measure",
                 "population",
                 "bound",
-                _intervals(order, it.config, limits=(-1, 1)),
+                _intervals(order, it.config, limits=CORRELATION),
             ),
             "matched_null": ("population", "bound", _intervals(null, it.config)),
         },

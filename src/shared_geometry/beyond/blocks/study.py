@@ -28,14 +28,14 @@ from shared_geometry.datasets import mean_image
 from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.plan import Plan, build
 from shared_geometry.experiment.population import Progress, of_all
-from shared_geometry.statistics import bootstrap_mean
+from shared_geometry.statistics import PART, bootstrap_mean
 from shared_geometry.training import load_checkpoint, train_population, training_digest
 
 FORMAT = 2
 ARCHITECTURES = ("resnet18",)
 IMAGES = 1000  # unseen images over which variances are taken, at most; evenly spaced
 TRAINED, CONTROL = "as trained", "without the penalty"
-LIMITS = {"on": (0, 1), "added": (0, 1), "gradient": (0, inf), "loss": (-1, 1), "accuracy": (0, 1)}
+LIMITS = {"on": PART, "added": PART, "gradient": (0, inf), "loss": (-1, 1), "accuracy": PART}
 MOST = 0.5  # of a branch's channels: a branch with no more is switched off
 
 

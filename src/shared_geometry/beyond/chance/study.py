@@ -32,7 +32,7 @@ from shared_geometry.experiment.controls import lone_shuffles
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress, activities
 from shared_geometry.rsa import consistency
-from shared_geometry.statistics import bootstrap_mean, p_value
+from shared_geometry.statistics import CORRELATION, bootstrap_mean, p_value
 
 FORMAT = 2
 MOST_UNITS = 256
@@ -62,7 +62,9 @@ _DIMS = {
 def _both(real: Measured, settings: Settings) -> dict[str, torch.Tensor]:
     """What is measured of trained and of untrained networks."""
     bounds = [
-        bootstrap_mean(side, n_resamples=settings.n_resamples, seed=settings.seed)
+        bootstrap_mean(
+            side, n_resamples=settings.n_resamples, seed=settings.seed, limits=CORRELATION
+        )
         for side in rsm_ceiling(consistency(real.within))
     ]
     return {

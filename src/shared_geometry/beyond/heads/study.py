@@ -21,7 +21,7 @@ from shared_geometry.claims.catalogue import Claim
 from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress, network_at, silent
-from shared_geometry.statistics import bootstrap_mean, bootstrap_pairs
+from shared_geometry.statistics import PART, bootstrap_mean, bootstrap_pairs
 
 FORMAT = 2
 USES = ("networks/stitching", "similarity/shape")  # that the answer hangs on
@@ -109,24 +109,24 @@ def measure_layer(layer: Layer, how: dict[str, int]) -> xr.Dataset:
     newcomers = _newcomers(layer, matrices["rotation"])
     found = {
         "own": ("network", own),
-        "own_interval": ("bound", bootstrap_mean(own, **how)),
+        "own_interval": ("bound", bootstrap_mean(own, limits=PART, **how)),
         "accuracy": (("way", "lower", "head"), torch.stack(list(matrices.values()))),
         "accuracy_interval": (
             ("way", "bound"),
-            [bootstrap_pairs(m, **how) for m in matrices.values()],
+            [bootstrap_pairs(m, limits=PART, **how) for m in matrices.values()],
         ),
         "loss": (
             ("way", "bound"),
-            [bootstrap_pairs(loss(m, own), **how) for m in matrices.values()],
+            [bootstrap_pairs(loss(m, own), limits=(-1, 1), **how) for m in matrices.values()],
         ),
         "by_images": (
             ("fitted_way", "images", "bound"),
-            [[bootstrap_mean(values, **how) for values in row] for row in by_images],
+            [[bootstrap_mean(v, limits=PART, **how) for v in row] for row in by_images],
         ),
         "newcomer": (("place", "newcomer_"), newcomers),
         "newcomer_interval": (
             ("place", "bound"),
-            [bootstrap_mean(row, **how) for row in newcomers],
+            [bootstrap_mean(row, limits=PART, **how) for row in newcomers],
         ),
         "units": ((), float(layer.units)),
         "channels": ((), float(layer.channels)),

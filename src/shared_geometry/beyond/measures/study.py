@@ -49,6 +49,7 @@ from shared_geometry.similarity.comparison import (
 )
 from shared_geometry.similarity.orders import agreement, reliability
 from shared_geometry.statistics import (
+    SHARE,
     bootstrap_mean,
     bootstrap_pairs,
 )
@@ -93,7 +94,7 @@ def whole(activity: Activity, settings: Settings) -> torch.Tensor:
     shared = stacked(model.w_).mT @ activity.held_out
     within = lower_triangle(within_rsms(activity.held_out))
     variance = variance_explained(model, activity.alignment, activity.held_out)
-    explained = bootstrap_mean(variance[VARIANCE.index("left out")], **how)
+    explained = bootstrap_mean(variance[VARIANCE.index("left out")], limits=SHARE, **how)
     return torch.stack(
         [
             geometry(within, triangles(inter_rsms(shared))),

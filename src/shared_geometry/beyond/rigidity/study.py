@@ -31,7 +31,7 @@ from shared_geometry.similarity.prediction import (
     share,
     within_and_between,
 )
-from shared_geometry.statistics import bootstrap_mean, bootstrap_pairs
+from shared_geometry.statistics import SHARE, bootstrap_mean, bootstrap_pairs
 
 FORMAT = 2
 USES = tuple(
@@ -50,15 +50,15 @@ class _Intervals:
     def __init__(self, config: Config) -> None:
         self.how = {"n_resamples": config.bootstrap, "seed": config.seed}
 
-    def of(self, values: torch.Tensor) -> list[float]:
+    def of(self, values: torch.Tensor, **limits: tuple[float, float]) -> list[float]:
         """Mean over networks (n,), or over pairs of networks (n, n), each in both directions."""
         if values.dim() == 1:
-            return list(bootstrap_mean(values, **self.how))
-        return list(bootstrap_pairs((values + values.T) / 2, **self.how))
+            return list(bootstrap_mean(values, **self.how, **limits))
+        return list(bootstrap_pairs((values + values.T) / 2, **self.how, **limits))
 
     def rows(self, explained: torch.Tensor) -> list[list[float]]:
         """One interval a map."""
-        return [self.of(values) for values in explained]
+        return [self.of(values, limits=SHARE) for values in explained]
 
     def shares(self, explained: torch.Tensor) -> list[list[float]]:
         """What each of `RIGID` has of the linear map's; ``explained`` begins with `FEW`."""
