@@ -228,6 +228,49 @@ def test_an_answer_has_every_block_checkpoint_and_interval(answer):
     assert found.on.max() <= 1
 
 
+def test_a_control_of_fewer_epochs_is_the_beginning_of_a_longer_one(tmp_path, monkeypatch):
+    config = Config.from_preset(
+        "smoke",
+        architecture="resnet18",
+        recipe="paper",
+        device="cpu",
+        epochs=2,
+        checkpoints=(0.0, 1.0, 1.5, 2.0),
+    )
+
+    def ask(epochs):
+        monkeypatch.setattr(blocks, "CONTROL_EPOCHS", epochs)
+        found = studies.study("blocks", config, output=tmp_path)
+        studies.study_path("blocks", config, tmp_path).unlink()  # the networks stay
+        return found
+
+    short, whole = ask(1), ask(2)
+    assert short.population.values.tolist() == [blocks.TRAINED, blocks.THEN, blocks.CONTROL]
+    assert whole.population.values.tolist() == [blocks.TRAINED, blocks.CONTROL]
+    early = {"checkpoint": [0.0, 1.0]}
+    for name in ("on", "added", "gradient"):
+        a, b = (found[name].sel(population=blocks.CONTROL) for found in (short, whole))
+        xr.testing.assert_allclose(a.sel(early), b.sel(early))
+        assert a.sel(checkpoint=[1.5, 2.0]).isnull().all()
+        a, b = (found[name].sel(population=blocks.TRAINED) for found in (short, whole))
+        xr.testing.assert_allclose(a, b)
+        assert a.notnull().all()
+    then = short.on.sel(population=blocks.THEN, checkpoint=1.0)
+    xr.testing.assert_allclose(
+        then.drop_vars("population"),
+        short.on.sel(population=blocks.TRAINED, checkpoint=1.0).drop_vars("population"),
+    )
+    assert blocks.switched_off(short, blocks.CONTROL) == []
+    curves = tell.on_curves({"a": short})
+    assert list(curves) == ["a", f"a, {blocks.CONTROL}"]
+    lengths = [len(curve["block 1"].checkpoint) for curve in curves.values()]
+    assert lengths == [4, 2]
+    said = tell.sentences({"a": short})
+    assert "by the same images, at epoch 1 no block is switched off" in said
+    accuracy = 100 * short.accuracy.sel(population=blocks.THEN).mean()
+    assert f"in place of {accuracy:.1f} [" in said
+
+
 def test_a_recipe_without_a_penalty_has_no_control(tmp_path):
     config = Config.from_preset("smoke", architecture="resnet18", device="cpu", checkpoints=(1.0,))
     found = studies.study("blocks", config, output=tmp_path)

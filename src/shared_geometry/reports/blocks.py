@@ -13,7 +13,7 @@ import xarray as xr
 from shared_geometry.basics.markdown import interval_cell, table
 from shared_geometry.basics.wording import interval_text, moment, number, power_of_ten, span
 from shared_geometry.beyond.blocks.penalty import N_WEIGHTS, half_life, simulated_half_life
-from shared_geometry.beyond.blocks.study import CONTROL, TRAINED, switched_off
+from shared_geometry.beyond.blocks.study import CONTROL, THEN, TRAINED, switched_off
 from shared_geometry.experiment.results import config_of
 from shared_geometry.reports.report import training_length
 from shared_geometry.training import Recipe, recipe
@@ -27,18 +27,16 @@ FLOOR = 1e-8  # of a gradient's size; switched off, branches have gradients of 1
 def _each(answers: Answers) -> Iterator[tuple[str, str, xr.Dataset]]:
     """Title, population and what was found, the plan's networks before their control."""
     for title, found in answers.items():
-        for population in found.population.values:
+        for population in found.population.values[found.population != THEN]:
             name = title if population == TRAINED else f"{title}, {population}"
             yield name, str(population), found
 
 
 def _over_epochs(answers: Answers, values: str) -> Curves:
     return {
-        name: {
-            f"block {block}": found[f"{values}_interval"].sel(population=population, block=block)
-            for block in found.block.values
-        }
+        name: {f"block {block}": course.sel(block=block) for block in found.block.values}
         for name, population, found in _each(answers)
+        for course in [found[f"{values}_interval"].sel(population=population).dropna("checkpoint")]
     }
 
 
@@ -208,14 +206,17 @@ def loss_alt(answers: Answers) -> str:
 def _control_sentence(found: xr.Dataset) -> str:
     if CONTROL not in found.population.values:
         return "Its recipe puts no penalty on weights, so there is no control."
+    beside = THEN if THEN in found.population.values else TRAINED
     with_, without = (
         interval_text(100 * found.accuracy_interval.sel(population=p).values, 1)
-        for p in (TRAINED, CONTROL)
+        for p in (beside, CONTROL)
     )
-    off, off_before = switched_off(found, CONTROL), switched_off(found)
+    off, off_before = switched_off(found, CONTROL), switched_off(found, beside)
+    course = found.on_interval.sel(population=CONTROL).dropna("checkpoint")
+    when = "" if beside == TRAINED else f"{moment(float(course.checkpoint[-1]))} "
     said = (
-        f"Without the penalty, from the same beginnings and by the same images, {_listed(off)} "
-        f"{'is' if len(off) < 2 else 'are'} switched off, and "
+        f"Without the penalty, from the same beginnings and by the same images, {when}"
+        f"{_listed(off)} {'is' if len(off) < 2 else 'are'} switched off, and "
         f"{without} % of the unseen images are classified correctly in place of {with_} %."
     )
     if kept := [block for block in off_before if block not in off]:

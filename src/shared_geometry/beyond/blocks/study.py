@@ -3,7 +3,8 @@
 The paper's ResNet18 is trained by Adam with the kernels' squared weights added to the loss.  Adam
 divides a weight's gradient by its usual size; so the penalty, too, is divided by it, and weights
 whose gradient is small shrink fast.  The same networks, from the same beginnings and by the same
-images in the same order but without the penalty, are the control.
+images in the same order but without the penalty, are the control.  It is there to tell why a branch
+goes, which is settled within the first epochs, and is trained for no more of them.
 """
 
 from collections.abc import Callable
@@ -35,8 +36,26 @@ FORMAT = 2
 ARCHITECTURES = ("resnet18",)
 IMAGES = 1000  # unseen images over which variances are taken, at most; evenly spaced
 TRAINED, CONTROL = "as trained", "without the penalty"
+THEN = "as trained, when the control ends"
+CONTROL_EPOCHS = 8  # of the control, at most
 LIMITS = {"on": PART, "added": PART, "gradient": (0, inf), "loss": (-1, 1), "accuracy": PART}
 MOST = 0.5  # of a branch's channels: a branch with no more is switched off
+
+
+def _begun(it: Plan) -> Plan:
+    """The beginning of a plan's training, as long as the control is: by a plateau, it is the same.
+
+    It ends with the last checkpoint at a whole epoch that is no later than `CONTROL_EPOCHS`.
+    """
+    whole = [c for c in it.checkpoints if 0 < c <= CONTROL_EPOCHS and c == int(c)]
+    end = int(whole[-1]) if whole else it.recipe.epochs
+    kept, analysed = (
+        tuple(c for c in checkpoints if c <= end)
+        for checkpoints in (it.recipe.checkpoints, it.checkpoints)
+    )
+    return it._replace(
+        recipe=replace(it.recipe, epochs=end, checkpoints=kept), checkpoints=analysed
+    )
 
 
 def _control(it: Plan, progress: Progress) -> Plan:
@@ -123,26 +142,33 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         ``added`` (checkpoint, block, network), see `branches.observe`, and ``gradient``, see
         `penalty.gradient_sizes`; ``loss`` (block, network), accuracy that goes with the branch, at
         the end; ``accuracy`` (network).  Each with its ``_interval`` (bound) over networks.  And
-        ``steps`` of an epoch.
+        ``steps`` of an epoch.  Where the control is shorter, it has NaN at later checkpoints, and
+        the plan's networks as they were at its end are a population, too.
     """
     plans = {TRAINED: it}
     if it.recipe.l2:
-        plans[CONTROL] = _control(it, progress)
-    done, steps = count(1), len(plans) * it.config.networks * len(it.checkpoints)
+        begun = _begun(it)
+        if begun.recipe.epochs < it.recipe.epochs:
+            plans[THEN] = begun._replace(checkpoints=begun.checkpoints[-1:])
+        plans[CONTROL] = _control(begun, progress)
+    done = count(1)
+    steps = it.config.networks * sum(len(plan.checkpoints) for plan in plans.values())
 
     def told(name: str, note: str) -> None:
         whose = "" if name == TRAINED else f"{name}, "
         progress("blocks", next(done), steps, whose + note)
 
     each = [_population(plan, partial(told, name)) for name, plan in plans.items()]
-    found = xr.concat(each, xr.DataArray(list(plans), dims="population", name="population"))
+    names = xr.DataArray(list(plans), dims="population", name="population")
+    found = xr.concat(each, names, join="outer")
     found["steps"] = float(it.recipe.steps_per_epoch(len(it.data.train)))
     return found
 
 
 def switched_off(found: xr.Dataset, population: str = TRAINED) -> list[int]:
     """Blocks of whose inner channels no more than `MOST` are on at the end, from the input on."""
-    on = found.on_interval.sel(population=population, bound="estimate").isel(checkpoint=-1)
+    course = found.on_interval.sel(population=population, bound="estimate")
+    on = course.dropna("checkpoint").isel(checkpoint=-1)
     return [int(block) for block in on.block.values[on.values <= MOST]]
 
 
