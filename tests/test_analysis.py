@@ -61,6 +61,17 @@ def test_no_interval_of_a_share_reaches_beyond_one():
     assert high.max() == 1
 
 
+def test_two_networks_which_explain_each_other_alike_leave_their_shares_open():
+    some = population(0.3)
+    pair = Activity(some.alignment[:2], some.held_out[:2], some.labels)
+    found = analyse_layer(pair, IMAGES, None, SETTINGS)
+    estimate, low, high = found["variance_interval"].T
+    torch.testing.assert_close(estimate, found["variance"].mean(1))
+    assert low.tolist() == [0, 0, -3, 0]
+    assert high.tolist() == [1] * 4
+    assert found["consistency"][:, 1:].tolist() == [[-1, 1]] * 2
+
+
 def test_networks_of_pure_noise_share_nothing():
     rng = np.random.default_rng(1)
     x = torch.from_numpy(rng.normal(size=(N, UNITS, 600)))

@@ -208,6 +208,14 @@ def test_the_interval_of_a_correlation_of_means_covers_what_such_populations_sho
     assert np.median((estimates - low) / (high - low)) == pytest.approx(0.5, abs=0.1)
 
 
+def test_one_pair_says_nothing_of_other_pairs():
+    pair = np.array([[1, 0.7], [0.7, 1]])
+    assert bootstrap_pairs(pair, limits=(-1, 1)) == (0.7, -1, 1)
+    estimate, low, high = bootstrap_pairs(pair)
+    assert estimate == 0.7
+    assert np.isnan([low, high]).all()
+
+
 def test_two_networks_say_nothing_of_how_sure_a_correlation_of_means_is(rng):
     a, b = rng.normal(size=(2, 2, 40))
     assert correlation_of_means(a, b, b)[1:] == (-1, 1)

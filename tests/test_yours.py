@@ -445,6 +445,15 @@ def test_the_verdict_follows_its_rule(geometry, variance, control, answer):
     assert f"| **{answer}** |" in verdict_table(found)
 
 
+def test_of_two_networks_the_estimates_are_judged():
+    one, other = turned()[:2]
+    (verdict,) = verdicts(compare([one, other], LABELS, **QUICK))
+    assert verdict.answer == YES
+    assert verdict.geometry[1:] == (-1, 1)
+    (verdict,) = verdicts(compare(unrelated()[:2], LABELS, **QUICK))
+    assert verdict.answer == NO
+
+
 # --- a newcomer ----------------------------------------------------------------------------------
 
 

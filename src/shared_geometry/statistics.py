@@ -106,7 +106,7 @@ def bootstrap_pairs(
     """Mean over pairs of different networks, with an interval over resampled networks.
 
     A network that is drawn twice makes no pair with itself; a resample of one network only, which
-    has no pair, is left out.
+    has no pair, is left out.  One pair, of two networks, says nothing of others.
 
     Parameters
     ----------
@@ -118,12 +118,15 @@ def bootstrap_pairs(
     Returns
     -------
     Interval
+        Of two networks, from one limit to the other, NaN where there is none.
     """
     m = as_tensor(matrix).double().cpu().clone()
     if m.dim() != 2 or m.shape[0] != m.shape[1] or len(m) < 2:
         raise InputError(f"matrix of shape {tuple(m.shape)}: (n_networks, n_networks), at least 2")
     m.fill_diagonal_(0)
     n = len(m)
+    if n == 2:
+        return Interval(m.sum().item() / 2, *(v if math.isfinite(v) else math.nan for v in limits))
     counts = _counts(n, n_resamples, seed)
     sums = _form(counts, m, counts)
     pairs = n**2 - counts.square().sum(1)

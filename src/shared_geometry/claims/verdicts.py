@@ -14,7 +14,8 @@ RULE = (
     f"**{YES}** if corr(wRSM, iRSM) is at least {HIGH} and the others explain at least "
     f"{100 * MOST:.0f} % of a network's variance, both with their whole intervals; **{IN_PART}** "
     "if at least the interval of the variance lies above 0 and above every network of the control; "
-    f"**{NO}** if not even its estimate does; else **{OPEN}**"
+    f"**{NO}** if not even its estimate does; else **{OPEN}**. Of two networks, which leave every "
+    "interval open, the estimates are judged, for these two alone"
 )
 
 
@@ -47,7 +48,10 @@ def verdicts(results: xr.Dataset) -> list[Verdict]:
         geometry = row.geometry_current.sel(reading="corrected", space="shared").values
         variance = row.variance_interval.sel(measure="left out").values
         control = row.control_variance.sel(measure="left out").values
-        answer = _answer(geometry, variance, max(0.0, control.max()))
+        judged = geometry, variance
+        if results.sizes["network"] == 2:
+            judged = tuple(values[:1].repeat(3) for values in judged)
+        answer = _answer(*judged, max(0.0, control.max()))
         chance = (float(control.min()), float(control.max()))
         found.append(
             Verdict(str(label), answer, tuple(geometry.tolist()), tuple(variance.tolist()), chance)

@@ -27,6 +27,7 @@ SPACES = ("native", "shared")
 KINDS = ("within, native", "between, native", "between, shared")
 VARIANCE = ("published", "corrected", "left out", "native")
 BOUNDS = ("estimate", "low", "high")
+_LEAST_OF_TWO = (0.0, 0.0, -3.0, 0.0)  # each of `VARIANCE`, of two networks of equal power
 
 
 class Settings(NamedTuple):
@@ -235,6 +236,33 @@ def compare(
     }
 
 
+def share_intervals(shares: torch.Tensor, settings: Settings) -> torch.Tensor:
+    """Mean over networks of shares of variance, with intervals over networks.
+
+    Two networks explain each other alike: how little their shares differ says nothing of other
+    pairs.  So theirs are from the least to the most that is possible.
+
+    Parameters
+    ----------
+    shares : Tensor of shape (n_measures, n_networks)
+        The first of `VARIANCE`, in their order.
+    settings : Settings
+
+    Returns
+    -------
+    Tensor of shape (n_measures, 3)
+        See `BOUNDS`.
+    """
+    if shares.shape[1] == 2:
+        means = shares.mean(1).tolist()
+        lows = [min(mean, least) for mean, least in zip(means, _LEAST_OF_TWO, strict=False)]
+        rows = [(mean, low, 1.0) for mean, low in zip(means, lows, strict=True)]
+    else:
+        how = {"n_resamples": settings.n_resamples, "seed": settings.seed}
+        rows = [bootstrap_mean(row, limits=SHARE, **how) for row in shares]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
 def analyse_layer(
     activity: Activity,
     images: torch.Tensor,
@@ -271,12 +299,10 @@ def analyse_layer(
         )
     found = {name: torch.stack([r[name] for r in readings]) for name in readings[0]}
     variance = variance_explained(model, activity.alignment, activity.held_out)
-    sampling = {"n_resamples": settings.n_resamples, "seed": settings.seed}
-    intervals = [bootstrap_mean(row, limits=SHARE, **sampling) for row in variance]
     centred = activity.held_out - mean
     found |= {
         "variance": variance,
-        "variance_interval": torch.stack([_interval(i) for i in intervals]),
+        "variance_interval": share_intervals(variance, settings),
         "patterns": torch.stack(
             [class_patterns(x, activity.labels) for x in (centred, w.mT @ centred)]
         ),

@@ -95,6 +95,8 @@ def networks_sentence(answers: Answers, wanted: float = WIDTH) -> str:
             count = needed(found, measure, wanted)
             counts.append(f"{count} networks{' (extrapolated)' * (count > n)} for {NAMES[measure]}")
             widest.append(number(widths(found, measure).isel(size=-1).max(), 3))
+        if not counts:
+            return f"{n} networks leave open how many it takes."
         return (
             f"for an interval no wider than {wanted:g} in every layer one needs "
             f"{' and '.join(counts)}. The widest with all {n} networks are "
@@ -126,13 +128,18 @@ def sensitivity_sentence(answers: Answers) -> str:
 
 
 def few_networks_sentence(answers: Answers, measure: str = "left out") -> str:
-    """What an interval from two networks is worth: its width beside the spread between pairs."""
+    """What an interval from few networks is worth: its width beside the spread of estimates."""
 
     def say(found: xr.Dataset) -> str:
-        width, apart = (f(found, measure).isel(size=0).max() for f in (widths, spread))
+        width, apart = (f(found, measure) for f in (widths, spread))
+        known = width.dropna("size", how="all")
+        if not known.sizes["size"]:
+            return "two networks leave every interval open."
+        n = int(known["size"][0])
         return (
-            f"of {NAMES[measure]}, the interval from two networks is {number(width, 3)} wide at "
-            f"most; the estimates of different pairs lie up to {number(apart, 3)} apart."
+            f"of {NAMES[measure]}, the interval from {n} networks is "
+            f"{number(known.isel(size=0).max(), 3)} wide at most; the estimates of different "
+            f"choices of {n} lie up to {number(apart.sel(size=n).max(), 3)} apart."
         )
 
     return _lines(answers, say)

@@ -79,7 +79,7 @@ def describe_run(results: xr.Dataset) -> str:
     short = results.attrs.get("precision") == "bfloat16"
     one_out = "by leaving out one at a time"
     if config.networks == 2:
-        one_out += ", which two networks leave open: from −1 to 1"
+        one_out += "; two networks, which are one pair, leave open what they share"
     if results.attrs.get("geometry_intervals") == "bootstrap":
         one_out = ""
     rows = {

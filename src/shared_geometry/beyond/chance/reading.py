@@ -59,19 +59,27 @@ def common_parts(found: xr.Dataset) -> dict[str, xr.DataArray]:
     }
 
 
-def widths(found: xr.Dataset, measure: str) -> xr.DataArray:
-    """Width of the 95 % interval by number of networks, median over subsets: (layer, size)."""
+def _widths(found: xr.Dataset, measure: str) -> xr.DataArray:
     intervals = found.by_size.sel(measure=measure, drop=True)
     width = intervals.sel(bound="high") - intervals.sel(bound="low")
     return width.median("subset").transpose("layer", "size")
 
 
+def widths(found: xr.Dataset, measure: str) -> xr.DataArray:
+    """Width of the 95 % interval by number of networks, median over subsets: (layer, size).
+
+    From three networks on: two leave open what they share.
+    """
+    width = _widths(found, measure)
+    return width.where(width["size"] > 2)
+
+
 def needed(found: xr.Dataset, measure: str, wanted: float = WIDTH) -> int:
     """Networks for an interval no wider than ``wanted`` in every layer, at least 3.
 
-    Worked out from the widest interval of all networks; resampling two networks gives none.
+    Worked out from the widest interval of all networks, which of two spans all that is possible.
     """
-    widest = float(widths(found, measure).isel(size=-1).max())
+    widest = float(_widths(found, measure).isel(size=-1).max())
     return max(3, networks_needed(widest, found.sizes["network"], wanted))
 
 

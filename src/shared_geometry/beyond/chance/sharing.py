@@ -18,6 +18,7 @@ from shared_geometry.experiment.analysis import (
     Settings,
     fit,
     geometry,
+    share_intervals,
     stacked,
     triangles,
     variance_explained,
@@ -26,7 +27,6 @@ from shared_geometry.networks.activations import draw_units, standardise
 from shared_geometry.rsa import compare_rsms, inter_rsms, lower_triangle, within_rsms
 from shared_geometry.srm import SRM
 from shared_geometry.srm.score import power
-from shared_geometry.statistics import SHARE, bootstrap_mean
 
 MEASURES = ("geometry", "published", "corrected", "left out")
 NULLS = {"shuffled": nulls.shuffled, "noise": nulls.noise_like, "classes": nulls.same_class}
@@ -70,9 +70,7 @@ def measured(activity: Activity, settings: Settings, model: SRM | None = None) -
 
 def intervals(it: Measured, settings: Settings) -> torch.Tensor:
     """The four measures with their intervals over networks: (measure, bound)."""
-    how = {"n_resamples": settings.n_resamples, "seed": settings.seed}
-    variance = [bootstrap_mean(row, limits=SHARE, **how) for row in it.variance]
-    return torch.cat([it.geometry[None], torch.tensor(variance, dtype=torch.float64)])
+    return torch.cat([it.geometry[None], share_intervals(it.variance, settings)])
 
 
 def estimates(activity: Activity, model: SRM) -> torch.Tensor:

@@ -32,6 +32,7 @@ from shared_geometry.experiment.analysis import (
     Settings,
     fit,
     geometry,
+    share_intervals,
     stacked,
     triangles,
     variance_explained,
@@ -49,8 +50,6 @@ from shared_geometry.similarity.comparison import (
 )
 from shared_geometry.similarity.orders import agreement, reliability
 from shared_geometry.statistics import (
-    SHARE,
-    bootstrap_mean,
     bootstrap_pairs,
 )
 
@@ -89,16 +88,14 @@ def intervals(values: torch.Tensor, n: int, how: dict[str, int]) -> torch.Tensor
 
 def whole(activity: Activity, settings: Settings) -> torch.Tensor:
     """The paper's two measures with all networks aligned together, others only: (2, 3)."""
-    how = {"n_resamples": settings.n_resamples, "seed": settings.seed}
     model = fit(activity.alignment, settings)
     shared = stacked(model.w_).mT @ activity.held_out
     within = lower_triangle(within_rsms(activity.held_out))
     variance = variance_explained(model, activity.alignment, activity.held_out)
-    explained = bootstrap_mean(variance[VARIANCE.index("left out")], limits=SHARE, **how)
     return torch.stack(
         [
             geometry(within, triangles(inter_rsms(shared))),
-            torch.tensor(explained, dtype=torch.float64),
+            share_intervals(variance, settings)[VARIANCE.index("left out")],
         ]
     )
 
