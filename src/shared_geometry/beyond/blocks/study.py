@@ -24,7 +24,7 @@ from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.beyond.blocks.branches import accuracies, observe
 from shared_geometry.beyond.blocks.penalty import gradient_sizes
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.rules import Found, all_above
+from shared_geometry.claims.rules import Found, all_above, below
 from shared_geometry.datasets import mean_image
 from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.plan import Plan, build
@@ -166,10 +166,13 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
 
 
 def switched_off(found: xr.Dataset, population: str = TRAINED) -> list[int]:
-    """Blocks of whose inner channels no more than `MOST` are on at the end, from the input on."""
-    course = found.on_interval.sel(population=population, bound="estimate")
-    on = course.dropna("checkpoint").isel(checkpoint=-1)
-    return [int(block) for block in on.block.values[on.values <= MOST]]
+    """Blocks of whose inner channels no more than `MOST` are on at the end, from the input on.
+
+    With their whole intervals: of others it cannot be told.
+    """
+    course = found.on_interval.sel(population=population).dropna("checkpoint")
+    last = course.isel(checkpoint=-1)
+    return [int(block) for block in last.block.values if below(last.sel(block=block).values, MOST)]
 
 
 def judge(found: xr.Dataset) -> Found:
