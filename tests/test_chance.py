@@ -487,7 +487,9 @@ def test_tables_have_a_row_a_layer_and_cells_for_every_heading(answers):
 
 
 def test_a_measure_whose_widths_are_not_known_is_not_extrapolated(answer):
-    found = answer[0].copy(deep=True)
+    assert "leave open how many it takes" in chance_report.networks_sentence({"a": answer[0]})
+    found = answer[0].assign_coords(size=[3])
+    found["by_size"] = found.by_size.copy(deep=True)
     found.by_size.loc[{"measure": "geometry", "bound": ["low", "high"]}] = np.nan
     text = chance_report.networks_sentence({"a": found})
     assert "corr(wRSM, iRSM)" not in text
@@ -517,7 +519,7 @@ def test_sentences_say_what_was_found(answers, answer):
 
 
 def test_the_number_of_networks_is_extrapolated_and_said_to_be(answer):
-    found = answer[0].copy(deep=True)
+    found = answer[0].copy(deep=True).assign_coords(size=[3])
     found.by_size[:] = 0.0
     found.by_size.loc[{"bound": "high"}] = 0.04
     assert reading.needed(found, "left out", 0.02) == 8

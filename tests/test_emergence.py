@@ -230,7 +230,7 @@ def test_of_many_layers_the_least_and_the_most_are_named(results):
     made = with_course(results, two([0.9, 0.4]))
     many = made.isel(layer=[0, 1, 0, 1, 0]).assign_coords(layer=["1", "3", "5", "7", "9"])
     value = emergence.judge(many).value
-    assert value.startswith("3 of 5 layers: layer 3 ")
+    assert value.startswith("3 of 5 layers (2 cannot be told): layer 3 ")
     assert "; layer 1 " in value
 
 

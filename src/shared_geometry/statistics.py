@@ -126,7 +126,9 @@ def bootstrap_pairs(
     m.fill_diagonal_(0)
     n = len(m)
     if n == 2:
-        return Interval(m.sum().item() / 2, *(v if math.isfinite(v) else math.nan for v in limits))
+        estimate = m.sum().item() / 2
+        low, high = (limit if math.isfinite(limit) else math.nan for limit in limits)
+        return Interval(estimate, min(low, estimate), max(high, estimate))
     counts = _counts(n, n_resamples, seed)
     sums = _form(counts, m, counts)
     pairs = n**2 - counts.square().sum(1)

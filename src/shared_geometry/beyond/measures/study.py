@@ -49,9 +49,7 @@ from shared_geometry.similarity.comparison import (
     network,
 )
 from shared_geometry.similarity.orders import agreement, reliability
-from shared_geometry.statistics import (
-    bootstrap_pairs,
-)
+from shared_geometry.statistics import CORRELATION, bootstrap_pairs
 
 FORMAT = 2
 USES = tuple(f"similarity/{name}" for name in ("moments", "cca", "shape", "comparison"))
@@ -82,7 +80,7 @@ def intervals(values: torch.Tensor, n: int, how: dict[str, int]) -> torch.Tensor
     for row, bounds in zip(values, found, strict=True):
         matrix = torch.zeros(n, n, dtype=torch.float64)
         matrix[i, j] = matrix[j, i] = row
-        bounds[:] = torch.tensor(bootstrap_pairs(matrix, **how))
+        bounds[:] = torch.tensor(bootstrap_pairs(matrix, limits=CORRELATION, **how))
     return found
 
 
