@@ -19,7 +19,7 @@ from shared_geometry.beyond.across.partners import (
     recorded,
 )
 from shared_geometry.beyond.studies import load_study, study, study_path
-from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART, UNDECIDED
+from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART, UNDECIDED
 from shared_geometry.config import Config
 from shared_geometry.datasets import load_dataset
 from shared_geometry.errors import InputError

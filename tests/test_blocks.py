@@ -18,7 +18,7 @@ from shared_geometry.beyond.blocks.penalty import (
     half_life,
     simulated_half_life,
 )
-from shared_geometry.claims import rules
+from shared_geometry.claims import judging
 from shared_geometry.config import Config
 from shared_geometry.datasets import Images, mean_image, normalise
 from shared_geometry.errors import InputError
@@ -321,9 +321,9 @@ def made_up(on, control=None, penalty=True):
 @pytest.mark.parametrize(
     ("on", "outcome"),
     [
-        ([1.0] * 8, rules.HOLDS),
-        ([1.0] * 5 + [0.0] * 3, rules.IN_PART),
-        ([0.4] * 8, rules.FAILS),
+        ([1.0] * 8, judging.HOLDS),
+        ([1.0] * 5 + [0.0] * 3, judging.IN_PART),
+        ([0.4] * 8, judging.FAILS),
     ],
 )
 def test_the_rule_asks_of_every_block_whether_it_is_on(on, outcome):

@@ -20,7 +20,7 @@ from shared_geometry.beyond.chance.ceilings import (
     scores_of_noise,
     with_itself,
 )
-from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART
+from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART
 from shared_geometry.config import Config
 from shared_geometry.errors import InputError
 from shared_geometry.experiment import nulls

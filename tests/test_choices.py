@@ -9,7 +9,7 @@ from shared_geometry import figures
 from shared_geometry.beyond.choices import alternatives
 from shared_geometry.beyond.choices import study as choices
 from shared_geometry.beyond.studies import load_study, study, study_path
-from shared_geometry.claims.rules import CLOSE, FAILS, HOLDS, IN_PART, UNDECIDED
+from shared_geometry.claims.judging import CLOSE, FAILS, HOLDS, IN_PART, UNDECIDED
 from shared_geometry.config import Config
 from shared_geometry.experiment import run
 from shared_geometry.experiment.analysis import BOUNDS

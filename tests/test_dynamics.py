@@ -11,7 +11,7 @@ from shared_geometry import figures
 from shared_geometry.beyond.dynamics import study as dynamics
 from shared_geometry.beyond.studies import load_study, study, study_path
 from shared_geometry.claims import beginnings, centring, nearness
-from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART, UNDECIDED
+from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART, UNDECIDED
 from shared_geometry.config import Config
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import Settings

@@ -9,7 +9,7 @@ from scipy import stats
 from shared_geometry import figures
 from shared_geometry.claims import emergence
 from shared_geometry.claims.emergence import HALF, arrival, arrivals, covered_by, split, way
-from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART, UNDECIDED
+from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART, UNDECIDED
 from shared_geometry.errors import InputError
 from shared_geometry.reports import emergence as emergence_report
 from shared_geometry.reports import ledger

@@ -253,6 +253,10 @@ def test_intervals_that_two_networks_leave_open_are_not_drawn(results):
     for band, line in zip(bands, lines, strict=True):
         assert set(band.y) <= set(line.y)
     assert min(figure.data[0].y) > -1
+    for figure in (figures.variance_by_layer(pair), figures.consistency_by_layer(pair)):
+        bars = [trace.error_y for trace in figure.data if trace.error_y.array is not None]
+        assert bars
+        assert all(not np.any([bar.array, bar.arrayminus]) for bar in bars)
 
 
 def test_the_accuracy_after_one_epoch_is_seen(results):

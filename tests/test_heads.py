@@ -15,7 +15,7 @@ from shared_geometry.beyond import studies
 from shared_geometry.beyond.heads import stitches, swaps
 from shared_geometry.beyond.heads import study as heads
 from shared_geometry.beyond.studies import load_study, study, study_path
-from shared_geometry.claims import rules
+from shared_geometry.claims import judging
 from shared_geometry.config import Config
 from shared_geometry.datasets import Images, mean_image, normalise
 from shared_geometry.errors import InputError
@@ -404,10 +404,10 @@ def made_up(losses, own=0.9):
 @pytest.mark.parametrize(
     ("losses", "outcome"),
     [
-        ((0.01, 0.03), rules.HOLDS),
-        ((0.01, 0.037), rules.IN_PART),  # the interval ends above 0.05 * 0.8
-        ((0.3, 0.2), rules.FAILS),
-        ((0.037, 0.037), rules.UNDECIDED),
+        ((0.01, 0.03), judging.HOLDS),
+        ((0.01, 0.037), judging.IN_PART),  # the interval ends above 0.05 * 0.8
+        ((0.3, 0.2), judging.FAILS),
+        ((0.037, 0.037), judging.UNDECIDED),
     ],
 )
 def test_the_rule_asks_of_every_layer_what_is_lost(losses, outcome):
@@ -418,7 +418,7 @@ def test_the_rule_asks_of_every_layer_what_is_lost(losses, outcome):
 
 
 def test_networks_at_chance_have_no_heads_to_swap():
-    assert heads.judge(made_up((0.0, 0.0), own=0.1)).outcome == rules.UNDECIDED
+    assert heads.judge(made_up((0.0, 0.0), own=0.1)).outcome == judging.UNDECIDED
 
 
 def test_the_fewest_images_are_those_from_which_on_accuracy_stays():

@@ -6,9 +6,9 @@ import xarray as xr
 from conftest import ROOT
 from examples import small_results
 
-from shared_geometry.claims import centring, rules
+from shared_geometry.claims import centring, judging, rules
 from shared_geometry.claims.catalogue import SIMULATION
-from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART, UNDECIDED
+from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART, UNDECIDED
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError
 from shared_geometry.experiment.results import save_results
@@ -314,7 +314,7 @@ def test_outside_the_range_of_units_in_random_order_nothing_can_be_told_of_a_con
     ],
 )
 def test_a_part_that_cannot_be_told_neither_holds_nor_fails(parts, outcome):
-    assert rules.overall(parts) == outcome
+    assert judging.overall(parts) == outcome
 
 
 def test_the_summary_counts_every_row_once(results):
@@ -357,19 +357,19 @@ def test_every_claim_is_linked_to_a_figure_that_its_page_shows():
 
 def test_intervals_above_a_threshold_are_counted_and_of_many_parts_the_ends_are_shown():
     rows = {f"layer {i}": np.array(interval(value)) for i, value in enumerate((0.9, 0.7, 0.95))}
-    found = rules.all_above(rows, 0.8)
+    found = judging.all_above(rows, 0.8)
     assert found.outcome == IN_PART
     assert found.value == (
         "2 of 3 layers: layer 0 0.90 [0.89, 0.91]; layer 1 0.70 [0.69, 0.71]; "
         "layer 2 0.95 [0.94, 0.96]"
     )
     more = rows | {"layer 3": np.full(3, np.nan), "layer 4": np.array(interval(0.8))}
-    value = rules.all_above(more, 0.8, "spaces", "no number").value
+    value = judging.all_above(more, 0.8, "spaces", "no number").value
     assert value == (
         "2 of 5 spaces (2 cannot be told): layer 1 0.70 [0.69, 0.71]; layer 2 0.95 [0.94, 0.96]"
     )
-    nothing = rules.all_above({"a": np.full(3, np.nan)}, 0.8, unknown="no number")
-    assert nothing == rules.Found(UNDECIDED, "0 of 1 layers (1 cannot be told): a no number")
+    nothing = judging.all_above({"a": np.full(3, np.nan)}, 0.8, unknown="no number")
+    assert nothing == judging.Found(UNDECIDED, "0 of 1 layers (1 cannot be told): a no number")
 
 
 @pytest.mark.parametrize(
@@ -390,9 +390,9 @@ def test_it_takes_a_whole_interval_to_say_yes_and_to_say_no(
     low, high, is_above, is_below, is_within
 ):
     row = np.array([(low + high) / 2, low, high])
-    assert rules.above(row, 0.5) is is_above
-    assert rules.below(row, 0.5) is is_below
-    assert rules.within(row, 0.5) is is_within
+    assert judging.above(row, 0.5) is is_above
+    assert judging.below(row, 0.5) is is_below
+    assert judging.within(row, 0.5) is is_within
 
 
 @pytest.mark.parametrize(
@@ -401,7 +401,7 @@ def test_it_takes_a_whole_interval_to_say_yes_and_to_say_no(
      ((0.2, 0.3), False), ((np.nan, np.nan), None)],
 )  # fmt: skip
 def test_of_intervals_that_overlap_none_is_higher_unless_it_could_be_by_next_to_nothing(b, told):
-    assert rules.higher([0.55, 0.5, 0.6], [np.mean(b), *b]) is told
+    assert judging.higher([0.55, 0.5, 0.6], [np.mean(b), *b]) is told
 
 
 def test_theory_beyond_the_paper_is_in_the_ledger_with_links_to_its_figures():

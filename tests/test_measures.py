@@ -9,7 +9,7 @@ from shared_geometry import figures
 from shared_geometry.beyond.measures import controls
 from shared_geometry.beyond.measures import study as measures
 from shared_geometry.beyond.studies import load_study, study
-from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART
+from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART
 from shared_geometry.config import Config
 from shared_geometry.errors import InputError
 from shared_geometry.experiment import run

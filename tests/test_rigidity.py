@@ -19,7 +19,7 @@ from shared_geometry.beyond.rigidity.surrogates import (
     rigid_population,
 )
 from shared_geometry.beyond.studies import load_study, study, study_path
-from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART, UNDECIDED
+from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART, UNDECIDED
 from shared_geometry.config import Config
 from shared_geometry.errors import InputError
 from shared_geometry.reports import report

@@ -7,7 +7,7 @@ from conftest import ROOT
 from shared_geometry.basics.provenance import source_digest
 from shared_geometry.beyond import studies
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.rules import FAILS, HOLDS, Found
+from shared_geometry.claims.judging import FAILS, HOLDS, Found
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError, SetAside
 from shared_geometry.experiment import run

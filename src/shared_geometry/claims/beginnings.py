@@ -4,7 +4,7 @@ import numpy as np
 
 from shared_geometry.basics.wording import number, power_of_ten
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART, NEAR, Found
+from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART, NEAR, Found
 from shared_geometry.theory.descent import tree_task
 from shared_geometry.theory.development import SCALES, Setting, apart_by_scale, modes_over_time
 

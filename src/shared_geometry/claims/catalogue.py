@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from shared_geometry.claims import rules
-from shared_geometry.claims.rules import Found
+from shared_geometry.claims import judging, rules
+from shared_geometry.claims.judging import Found
 from shared_geometry.experiment.controls import N_PERMUTATIONS
 
 Condition = tuple[str, str]  # data set, architecture
@@ -35,7 +35,7 @@ STATED = {
     ("cifar100", "resnet18"): 0.848,  # printed in the authors' code
 }
 
-_PROOF = f"off by less than {rules.EXACT:g}, and by more where the RSMs differ"
+_PROOF = f"off by less than {judging.EXACT:g}, and by more where the RSMs differ"
 _INTERVAL = "95 % interval"
 
 THEORY = (
@@ -71,7 +71,7 @@ SIMULATION = (
         "finds-rotations",
         "SRM aligns copies that are rotations or permutations of one network",
         "Figure 2A, blue",
-        f"corr(wRSM, iRSM) in shared space: {_INTERVAL} above {rules.HIGH}",
+        f"corr(wRSM, iRSM) in shared space: {_INTERVAL} above {judging.HIGH}",
         "figure-2a",
         rules.finds_rotations,
     ),
@@ -80,7 +80,7 @@ SIMULATION = (
         "Unaligned, the copies have nothing in common",
         "Figure 2A, brown",
         f"native corr(wRSM, iRSM): {_INTERVAL} contains 0 and is no wider than "
-        f"{2 * rules.NO_STRUCTURE}, or lies within ±{rules.NO_STRUCTURE}",
+        f"{2 * judging.NO_STRUCTURE}, or lies within ±{judging.NO_STRUCTURE}",
         "figure-2a",
         rules.native_copies_differ,
     ),
@@ -88,7 +88,7 @@ SIMULATION = (
         "ranks",
         "Linear and rank correlation are highly similar",
         "Figure 2, caption",
-        f"Pearson and Kendall differ by at most {rules.NO_STRUCTURE}",
+        f"Pearson and Kendall differ by at most {judging.NO_STRUCTURE}",
         "figure-2a",
         rules.ranks_agree,
     ),
@@ -118,7 +118,7 @@ EXPERIMENTS = (
         "aligned",
         "At the end, orthogonal transformations align the networks very accurately",
         "section 3",
-        f"in each layer, corr(wRSM, iRSM): {_INTERVAL} above {rules.HIGH}",
+        f"in each layer, corr(wRSM, iRSM): {_INTERVAL} above {judging.HIGH}",
         "figure-3-top",
         rules.aligned,
         trained=True,
@@ -130,7 +130,7 @@ EXPERIMENTS = (
         f"in each layer, corr(wRSM, iRSM) lies among those of {N_PERMUTATIONS} random orders of "
         f"each network's channels (chance leaves that range in {200 / (N_PERMUTATIONS + 1):g} % "
         "of layers); older results put units in random order, whose range can be too narrow in a "
-        f"convolutional layer: a value outside it {rules.UNDECIDED}",
+        f"convolutional layer: a value outside it {judging.UNDECIDED}",
         "rsm-triplet",
         rules.native_is_formless,
         trained=True,
@@ -149,8 +149,8 @@ EXPERIMENTS = (
         "consistency",
         "How well the networks' own RSMs agree follows the same pattern over layers",
         "Figure 3, bottom",
-        f"rank correlation over layers at least {rules.HIGH} (in part: above 0 with p at most "
-        f"{rules.CHANCE}; {rules.UNDECIDED}: above 0)",
+        f"rank correlation over layers at least {judging.HIGH} (in part: above 0 with p at most "
+        f"{rules.CHANCE}; {judging.UNDECIDED}: above 0)",
         "figure-3-bottom",
         rules.consistency_follows_variance,
         trained=True,
@@ -164,8 +164,8 @@ def stated(share: float) -> Claim:
         "stated",
         "In the last hidden layer, a rotation explains the stated share of the variance",
         "section 3; for ResNet18, the authors' code",
-        f"the {_INTERVAL} comes within {rules.NEAR} of the paper's value, its ends at most "
-        f"{rules.CLOSE} from ours (in part: ours within {rules.CLOSE})",
+        f"the {_INTERVAL} comes within {judging.NEAR} of the paper's value, its ends at most "
+        f"{judging.CLOSE} from ours (in part: ours within {judging.CLOSE})",
         "figure-3-middle",
         rules.states(share),
         trained=True,

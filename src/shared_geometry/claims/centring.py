@@ -13,7 +13,7 @@ import xarray as xr
 
 from shared_geometry.basics.wording import number, power_of_ten
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART, NEAR, Found, overall
+from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART, NEAR, Found, overall
 from shared_geometry.errors import InputError
 
 UNITS = 1000  # of a layer in the paper

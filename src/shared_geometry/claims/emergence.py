@@ -18,7 +18,7 @@ import xarray as xr
 
 from shared_geometry.basics.wording import layer_name
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.rules import UNDECIDED, Found, all_above
+from shared_geometry.claims.judging import UNDECIDED, Found, all_above
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.results import config_of

@@ -7,7 +7,7 @@ import xarray as xr
 
 from shared_geometry.basics.wording import number, power_of_ten
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.rules import EXACT, FAILS, HOLDS, IN_PART, Found
+from shared_geometry.claims.judging import EXACT, FAILS, HOLDS, IN_PART, Found
 from shared_geometry.rsa import compare_rsms
 from shared_geometry.theory.pairs import KINDS, noisy
 from shared_geometry.theory.propositions import same_geometry

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from shared_geometry.basics.wording import interval_text, layer_name, number
-from shared_geometry.claims.rules import HIGH
+from shared_geometry.claims.judging import HIGH
 
 YES, IN_PART, NO, OPEN = "yes", "in part", "no", "cannot tell"
 MOST = 0.5  # of the variance: at least this share is called most of it

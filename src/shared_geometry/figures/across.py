@@ -11,7 +11,7 @@ import xarray as xr
 
 from shared_geometry.basics.wording import layer_name, span
 from shared_geometry.beyond.across.layer_maps import best_match
-from shared_geometry.claims.rules import HIGH
+from shared_geometry.claims.judging import HIGH
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import curves, menu
 

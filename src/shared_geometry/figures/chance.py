@@ -130,8 +130,12 @@ def precision(answers: Answers, wanted: float = WIDTH) -> go.Figure:
                 rows[apart] = spread(found, measure).max("layer").isel(size=slice(-1))
             shown[f"{population}: {_MENU[measure]}"] = rows
     counts = [needed(found, "left out", wanted) for found in answers.values()]
-    count = span(counts, 0)
-    title = f"{count} networks for intervals of {wanted:g} on the variance that others explain"
+    known = [count for count in counts if count is not None]
+    title = (
+        f"{span(known, 0)} networks for intervals of {wanted:g} on the variance that others explain"
+        if known
+        else "Two networks leave intervals open"
+    )
     return curves(
         shown, title, x="networks", y="width of the 95 % interval", ordered=True, dotted=[apart]
     )

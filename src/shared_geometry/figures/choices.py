@@ -7,8 +7,8 @@ import xarray as xr
 
 from shared_geometry.basics.wording import layer_name, number
 from shared_geometry.beyond.choices.alternatives import BASELINE
-from shared_geometry.beyond.choices.study import is_close, largest_change
-from shared_geometry.claims.rules import CLOSE
+from shared_geometry.beyond.choices.study import closeness, largest_change
+from shared_geometry.claims.judging import CLOSE
 from shared_geometry.figures import style
 from shared_geometry.figures.answers import menu
 
@@ -54,11 +54,10 @@ def changes_by_choice(answers: Mapping[str, xr.Dataset]) -> go.Figure:
 
 
 def _finding(answers: Mapping[str, xr.Dataset]) -> str:
-    near = [is_close(answer) for answer in answers.values()]
+    near = [close for answer in answers.values() for close in closeness(answer)]
     largest = {name: largest_change(answer) for name, answer in answers.items()}
     where = max(largest, key=lambda name: abs(float(largest[name][0])))
     return (
         f"The largest change is {number(largest[where][0])} ({largest[where].choice.item()}; "
-        f"{where}); {sum(int(part.sum()) for part in near)} of "
-        f"{sum(part.size for part in near)} stay within {number(CLOSE)}"
+        f"{where}); {sum(map(bool, near))} of {len(near)} stay within {number(CLOSE)}"
     )

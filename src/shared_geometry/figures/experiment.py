@@ -67,6 +67,13 @@ def _band(x: list[str], low: np.ndarray, high: np.ndarray, colour: str, group: s
     )
 
 
+def _drawn(results: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
+    """``values`` as drawn: of two networks, which leave intervals open, the estimate alone."""
+    if results.sizes["network"] > 2:
+        return values
+    return values.where(values.bound == "estimate", values.sel(bound="estimate"))
+
+
 def _views(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """The readings of the top row that the buttons offer: name -> (layer, checkpoint, bound)."""
     shared = results.sel(space="shared")
@@ -78,12 +85,7 @@ def _views(results: xr.Dataset) -> dict[str, xr.DataArray]:
             reading="published"
         ),
     }
-    if results.sizes["network"] > 2:
-        return views
-    return {  # two networks leave intervals open: nothing to draw
-        name: values.where(values.bound == "estimate", values.sel(bound="estimate"))
-        for name, values in views.items()
-    }
+    return {name: _drawn(results, values) for name, values in views.items()}
 
 
 def geometry_over_training(results: xr.Dataset) -> go.Figure:
@@ -163,7 +165,7 @@ def variance_by_layer(results: xr.Dataset) -> go.Figure:
     results : xarray.Dataset
         From `experiment.run`.
     """
-    final = results.variance_interval.isel(checkpoint=-1)
+    final = _drawn(results, results.variance_interval.isel(checkpoint=-1))
     layers = [layer_name(label) for label in results.layer.values]
     figure = go.Figure()
     for colour, (measure, name) in zip(style.CATEGORIES, _MEASURES.items(), strict=False):
@@ -228,7 +230,8 @@ def consistency_by_layer(results: xr.Dataset) -> go.Figure:
     layers = [layer_name(label) for label in results.layer.values]
     first, second = np.triu_indices(results.sizes["network"], 1)
     pairs = final.consistency_pairs.values[:, first, second]  # (layer, pair)
-    estimate, low, high = final.consistency.transpose("bound", "layer").values
+    consistency = _drawn(results, final.consistency)
+    estimate, low, high = consistency.transpose("bound", "layer").values
     figure = go.Figure()
     figure.add_scatter(
         x=np.repeat(layers, pairs.shape[1]),

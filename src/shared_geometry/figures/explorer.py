@@ -9,7 +9,7 @@ import xarray as xr
 
 from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.wording import layer_name, moment, number
-from shared_geometry.claims.rules import HIGH
+from shared_geometry.claims.judging import HIGH
 from shared_geometry.figures import style
 from shared_geometry.figures.rsm import correlations, rsm_panels
 

@@ -90,9 +90,9 @@ def networks_sentence(answers: Answers, wanted: float = WIDTH) -> str:
     def say(found: xr.Dataset) -> str:
         n, counts, widest = found.sizes["network"], [], []
         for measure in ("geometry", "left out"):
-            if bool(widths(found, measure).isel(size=-1).isnull().any()):
-                continue
             count = needed(found, measure, wanted)
+            if count is None:
+                continue
             counts.append(f"{count} networks{' (extrapolated)' * (count > n)} for {NAMES[measure]}")
             widest.append(number(widths(found, measure).isel(size=-1).max(), 3))
         if not counts:

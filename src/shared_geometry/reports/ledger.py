@@ -28,7 +28,7 @@ from shared_geometry.claims.catalogue import (
     Condition,
     stated,
 )
-from shared_geometry.claims.rules import FAILS, HOLDS, IN_PART, UNDECIDED, Found
+from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART, UNDECIDED, Found
 from shared_geometry.errors import DataError
 from shared_geometry.experiment.results import config_of, load_results
 from shared_geometry.reports.report import training_length

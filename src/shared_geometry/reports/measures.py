@@ -7,7 +7,7 @@ import xarray as xr
 
 from shared_geometry.basics.wording import in_a_sentence, number
 from shared_geometry.beyond.measures.study import others
-from shared_geometry.claims.rules import HIGH
+from shared_geometry.claims.judging import HIGH
 from shared_geometry.reports.measures_values import chance, class_share, is_related, over_chance
 from shared_geometry.similarity.comparison import PAPERS
 from shared_geometry.similarity.orders import ALONG

@@ -18,7 +18,7 @@ from shared_geometry.beyond.rigidity.surrogates import (
     rigid_but_noisy,
     rigid_population,
 )
-from shared_geometry.claims.rules import UNDECIDED
+from shared_geometry.claims.judging import UNDECIDED
 from shared_geometry.similarity.prediction import FEW, LEAST, MEASURES, explained_by_maps
 
 Answers = Mapping[str, xr.Dataset]

@@ -3,8 +3,8 @@
 The paper's ResNet18 is trained by Adam with the kernels' squared weights added to the loss.  Adam
 divides a weight's gradient by its usual size; so the penalty, too, is divided by it, and weights
 whose gradient is small shrink fast.  The same networks, from the same beginnings and by the same
-images in the same order but without the penalty, are the control.  It is there to tell why a branch
-goes, which is settled within the first epochs, and is trained for no more of them.
+images in the same order but without the penalty, are the control.  It is there to tell why the last
+branches go, which they do within the first epochs, and is trained for no more of them.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.beyond.blocks.branches import accuracies, observe
 from shared_geometry.beyond.blocks.penalty import gradient_sizes
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.rules import Found, all_above, below
+from shared_geometry.claims.judging import Found, all_above, below
 from shared_geometry.datasets import mean_image
 from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.plan import Plan, build

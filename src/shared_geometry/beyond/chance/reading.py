@@ -1,5 +1,6 @@
 """The answers of the study on chance, read: on a calibrated scale, and by number of networks."""
 
+import numpy as np
 import torch
 import xarray as xr
 
@@ -59,27 +60,25 @@ def common_parts(found: xr.Dataset) -> dict[str, xr.DataArray]:
     }
 
 
-def _widths(found: xr.Dataset, measure: str) -> xr.DataArray:
-    intervals = found.by_size.sel(measure=measure, drop=True)
-    width = intervals.sel(bound="high") - intervals.sel(bound="low")
-    return width.median("subset").transpose("layer", "size")
-
-
 def widths(found: xr.Dataset, measure: str) -> xr.DataArray:
     """Width of the 95 % interval by number of networks, median over subsets: (layer, size).
 
     From three networks on: two leave open what they share.
     """
-    width = _widths(found, measure)
+    intervals = found.by_size.sel(measure=measure, drop=True)
+    width = intervals.sel(bound="high") - intervals.sel(bound="low")
+    width = width.median("subset").transpose("layer", "size")
     return width.where(width["size"] > 2)
 
 
-def needed(found: xr.Dataset, measure: str, wanted: float = WIDTH) -> int:
+def needed(found: xr.Dataset, measure: str, wanted: float = WIDTH) -> int | None:
     """Networks for an interval no wider than ``wanted`` in every layer, at least 3.
 
-    Worked out from the widest interval of all networks, which of two spans all that is possible.
+    Worked out from the widest interval of all networks; None: a layer has none.
     """
-    widest = float(_widths(found, measure).isel(size=-1).max())
+    widest = float(widths(found, measure).isel(size=-1).max(skipna=False))
+    if np.isnan(widest):
+        return None
     return max(3, networks_needed(widest, found.sizes["network"], wanted))
 
 

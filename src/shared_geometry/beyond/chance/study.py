@@ -25,7 +25,7 @@ from shared_geometry.beyond.chance.sharing import (
     sizes,
 )
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.rules import Found, overall
+from shared_geometry.claims.judging import Found, overall
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS, Activity, Settings, fit
 from shared_geometry.experiment.controls import lone_shuffles

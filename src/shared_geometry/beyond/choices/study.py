@@ -18,9 +18,8 @@ from shared_geometry.beyond.choices.alternatives import (
     as_configured,
     record_draws,
 )
-from shared_geometry.claims import rules
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.rules import Found
+from shared_geometry.claims.judging import CLOSE, Found, counted, overall, within
 from shared_geometry.experiment.analysis import (
     BOUNDS,
     READINGS,
@@ -167,10 +166,10 @@ def explained_with(share: float, n: int, m: int | None) -> float:
     return pairs if m is None else 1 / m + (1 - 1 / m) * pairs
 
 
-def is_close(found: xr.Dataset) -> xr.DataArray:
-    """Whether the interval of a change lies within ±`rules.CLOSE`: (layer, choice) of booleans."""
-    changed = found.change.drop_sel(choice=BASELINE)
-    return (changed.sel(bound="low") >= -rules.CLOSE) & (changed.sel(bound="high") <= rules.CLOSE)
+def closeness(found: xr.Dataset) -> list[bool | None]:
+    """Whether each change, by layer and choice, is within `CLOSE` of 0; None: it cannot be told."""
+    changed = found.change.drop_sel(choice=BASELINE).transpose("layer", "choice", "bound")
+    return [within(row, CLOSE) for of_layer in changed.values for row in of_layer]
 
 
 def largest_change(found: xr.Dataset) -> xr.DataArray:
@@ -182,13 +181,11 @@ def largest_change(found: xr.Dataset) -> xr.DataArray:
 
 
 def judge(found: xr.Dataset) -> Found:
-    """Whether no choice moves the variance explained, in no layer, by more than `rules.CLOSE`."""
-    changed, largest = found.change.drop_sel(choice=BASELINE), largest_change(found)
-    rows = changed.transpose("layer", "choice", "bound").values.reshape(-1, len(BOUNDS))
-    parts = [rules.within(row, rules.CLOSE) for row in rows]
+    """Whether no choice moves the variance explained, in no layer, by more than `CLOSE`."""
+    close, largest = closeness(found), largest_change(found)
     return Found(
-        rules.overall(parts),
-        f"{rules.counted(parts, 'choices in layers')}; the largest change "
+        overall(close),
+        f"{counted(close, 'choices in layers')}; the largest change "
         f"{interval_text(largest)} ({largest.choice.item()}, "
         f"{layer_name(largest.layer.item())})",
     )
@@ -198,7 +195,7 @@ CLAIM = Claim(
     "choices",
     "The variance explained does not depend on how activity is chosen, scaled and analysed",
     "Figure 3, middle; the authors' code",
-    f"in each layer, by each choice: the 95 % interval of the change lies within ±{rules.CLOSE}",
+    f"in each layer, by each choice: the 95 % interval of the change lies within ±{CLOSE}",
     "choices",
     judge,
 )

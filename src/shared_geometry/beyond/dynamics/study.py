@@ -9,7 +9,7 @@ from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.basics.wording import interval_text, layer_name
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.centring import typical_change
-from shared_geometry.claims.rules import NO_STRUCTURE, Found, below, counted, overall
+from shared_geometry.claims.judging import NO_STRUCTURE, Found, below, counted, overall
 from shared_geometry.experiment.analysis import BOUNDS, Settings, fit, stacked
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress, activities

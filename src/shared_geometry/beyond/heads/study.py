@@ -16,7 +16,7 @@ from shared_geometry.basics.devices import resolve_device
 from shared_geometry.basics.wording import in_a_sentence, interval_text, layer_name
 from shared_geometry.beyond.heads import swaps
 from shared_geometry.beyond.heads.swaps import Layer
-from shared_geometry.claims import rules
+from shared_geometry.claims import judging
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.plan import Plan
@@ -177,23 +177,23 @@ def measure(it: Plan, progress: Progress = silent) -> xr.Dataset:
     return found
 
 
-def judge(found: xr.Dataset) -> rules.Found:
+def judge(found: xr.Dataset) -> judging.Found:
     """Whether a rotation loses no more than a part `ENOUGH` of what is better than chance."""
     rows, parts = [], []
     for label in found.layer.values:
         row = found.sel(layer=label)
         better = float(row.own.mean() - found.chance)
         values = row.loss.sel(way="rotation").values
-        parts.append(rules.below(values, ENOUGH * better))
+        parts.append(judging.below(values, ENOUGH * better))
         rows.append((values[0], f"{in_a_sentence(label)} {interval_text(100 * values, 1)}"))
     rows.sort(key=lambda row: row[0])
     ends = rows[:1] if len(rows) == 1 else [rows[0], rows[-1]]
     better = 100 * float(found.own.mean() - found.chance)
     value = (
-        f"{rules.counted(parts, 'layers')}; points lost, of {better:.1f} above chance: "
+        f"{judging.counted(parts, 'layers')}; points lost, of {better:.1f} above chance: "
         + "; ".join(text for _, text in ends)
     )
-    return rules.Found(rules.overall(parts), value)
+    return judging.Found(judging.overall(parts), value)
 
 
 CLAIM = Claim(

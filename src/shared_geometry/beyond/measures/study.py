@@ -22,7 +22,7 @@ from shared_geometry.beyond.measures.controls import (
     on_the_same_images,
 )
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.rules import HIGH, Found, overall
+from shared_geometry.claims.judging import HIGH, Found, overall
 from shared_geometry.datasets import split_alignment
 from shared_geometry.experiment import population
 from shared_geometry.experiment.analysis import (

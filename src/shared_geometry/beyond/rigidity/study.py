@@ -18,7 +18,7 @@ from shared_geometry.basics.wording import layer_name
 from shared_geometry.beyond.rigidity import dimensions
 from shared_geometry.beyond.rigidity.surrogates import halves, rigid_population
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.rules import Found, all_above
+from shared_geometry.claims.judging import Found, all_above
 from shared_geometry.config import Config
 from shared_geometry.experiment.analysis import BOUNDS, Activity
 from shared_geometry.experiment.plan import Plan
