@@ -363,14 +363,17 @@ def test_every_number_is_there(found):
     same = found.same_data.values > 0
     assert found.matched.isel(depth=slice(0, 3)).notnull().all()
     assert found.matched.sel(population="ResNet18").notnull().all()
-    assert found.explained.isel(population=np.flatnonzero(same)).notnull().all()
-    assert found.explained.sel(space=["own", "others"]).notnull().all()
+    explained = found.explained.sel(bound="estimate")
+    assert explained.isel(population=np.flatnonzero(same)).notnull().all()
+    assert explained.sel(space=["own", "others"]).notnull().all()
+    assert found.explained.sel(bound="low").isnull().all()  # two networks: one pair
     assert found.exchange.notnull().all()
     own = np.stack([found.exchange.values[i, i] for i in range(len(same))])
     np.testing.assert_allclose(
         found.explained.sel(space="own", bound="estimate").values, own.mean(1)
     )
-    assert found.untrained.isel(population=np.flatnonzero(same)).notnull().all()
+    untrained = found.untrained.sel(bound="estimate")
+    assert untrained.isel(population=np.flatnonzero(same)).notnull().all()
     assert not np.allclose(found.untrained.isel(before=0), found.explained.isel(space=0))
     assert float(found.k) == 24
 

@@ -20,7 +20,7 @@ from shared_geometry.beyond.chance.ceilings import (
     scores_of_noise,
     with_itself,
 )
-from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART
+from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART, UNDECIDED
 from shared_geometry.config import Config
 from shared_geometry.errors import InputError
 from shared_geometry.experiment import nulls
@@ -374,8 +374,9 @@ def test_nothing_is_missing_but_what_is_not_asked_of_untrained_networks(answer):
     assert draws.sel(state="trained").notnull().all()
     some = draws.sel(state="untrained", null="shuffled")
     assert some.isel(draw=slice(chance.N_UNTRAINED)).notnull().all()
-    for name in ("value", "left_out", "ceiling", "all_units", "lone", "lone_draws", "kept", "gain"):
+    for name in ("value", "left_out", "ceiling", "all_units", "lone", "lone_draws", "kept"):
         assert found[name].notnull().all(), name
+    assert found.gain.sel(bound=["low", "high"]).isnull().all()  # two networks: one pair
     assert found.by_size.isel(subset=0).notnull().all()
     np.testing.assert_allclose(found.kept, 1, atol=1e-5)
     low, high = (found.ceiling.sel(side=side, bound="estimate") for side in ("lower", "upper"))
@@ -427,8 +428,10 @@ def test_the_claim_holds_in_all_layers_in_some_or_in_none(answer):
 def test_the_claim_needs_every_null_measure_and_network(answer):
     for null in chance.CHANCE:
         found = made_up(answer[0], 3)
-        found.draws.loc[{"null": null, "measure": "left out", "draw": 3}] = 0.51
+        found.draws.loc[{"null": null, "measure": "left out", "draw": 3}] = 0.7
         assert chance.judge(found).outcome == FAILS
+        found.draws.loc[{"null": null, "measure": "left out", "draw": 3}] = 0.51
+        assert chance.judge(found).outcome == UNDECIDED  # the interval reaches across the draw
     found = made_up(answer[0], 3)
     found.draws.loc[{"null": "classes"}] = 0.9  # classes are shared: no chance
     assert chance.judge(found).outcome == HOLDS

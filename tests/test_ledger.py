@@ -10,8 +10,6 @@ from shared_geometry.claims import centring, judging, rules
 from shared_geometry.claims.catalogue import SIMULATION
 from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART, UNDECIDED
 from shared_geometry.config import Config
-from shared_geometry.errors import DataError
-from shared_geometry.experiment.results import save_results
 from shared_geometry.reports import ledger
 from shared_geometry.reports.ledger import NOT_RUN, NOT_TESTED
 from shared_geometry.theory.simulation import Setting, figure_2
@@ -42,14 +40,14 @@ def results():
     return found
 
 
-CONDITION = ("cifar10", "convnet")
+NAME = "cifar10-convnet"
 
 
-def row(results, name, condition=CONDITION):
+def row(results, name, page=NAME):
     (found,) = [
         r
-        for r in ledger.experiment_rows({condition: results})
-        if r.claim.name == name and r.page == ledger.page_of(condition)
+        for r in ledger.experiment_rows({page: results})
+        if r.claim.name == name and r.page == page
     ]
     return found
 
@@ -154,7 +152,7 @@ def test_a_run_that_is_too_short_is_not_judged_but_shown(results):
 
 
 def test_a_condition_without_results_is_named(results):
-    rows = ledger.experiment_rows({CONDITION: results})
+    rows = ledger.experiment_rows({NAME: results})
     missing = [r for r in rows if r.found is None]
     assert {r.verdict for r in missing} == {NOT_RUN}
     assert len(missing) + len(NAMES) == len(rows)
@@ -166,7 +164,7 @@ def test_less_variance_in_the_larger_network_needs_both_networks(results):
     larger.attrs["config"] = Config.from_preset(
         "paper", dataset="cifar10", architecture="resnet18", networks=3
     ).to_json()
-    both = {CONDITION: results, ("cifar10", "resnet18"): larger}
+    both = {NAME: results, "cifar10-resnet18": larger}
 
     def verdict():
         rows = [r for r in ledger.experiment_rows(both) if r.claim.name == "capacity"]
@@ -178,6 +176,29 @@ def test_less_variance_in_the_larger_network_needs_both_networks(results):
     assert verdict() == FAILS
     larger.variance_interval.loc[{"layer": "dense"}] = interval(0.85)
     assert verdict() == HOLDS
+
+
+def test_shares_of_populations_of_unlike_size_are_compared_at_the_smaller(results):
+    config = Config.from_json(results.attrs["config"])
+    last = {"layer": "dense", "measure": "published"}
+    of_all, of_four = results.copy(deep=True), results.copy(deep=True)
+    of_all.variance_interval.loc[last] = [0.91, 0.90, 0.92]
+    of_four.variance_interval.loc[last] = [0.92, 0.91, 0.93]  # as of ten: 0.90
+    of_all.attrs["config"] = config.model_copy(update={"networks": 10}).to_json()
+    of_four.attrs["config"] = config.model_copy(update={"networks": 4}).to_json()
+    found = rules.less_than(of_four, of_all)
+    as_of_four = 1 / 4 + 3 / 4 * (10 * 0.91 - 1) / 9
+    value = found.value.replace("\N{NO-BREAK SPACE}", " ")
+    assert value.startswith(f"0.92 [0.91, 0.93] against {as_of_four:.2f} [")
+    assert "as of 4 networks each; without unit means" in value
+    of_all.attrs["config"] = config.model_copy(update={"networks": 10, "components": 5}).to_json()
+    assert rules.less_than(of_four, of_all).outcome == UNDECIDED
+
+
+@pytest.mark.parametrize("kept", [slice(1, None), slice(-1, None)])
+def test_a_rise_from_before_training_needs_a_checkpoint_there(results, kept):
+    assert row(results.isel(checkpoint=kept), "rises").verdict == UNDECIDED
+    assert row(results.isel(checkpoint=kept), "rises-now").verdict == UNDECIDED
 
 
 def test_the_theory_holds_and_a_wrong_one_would_not(monkeypatch):
@@ -320,7 +341,7 @@ def test_a_part_that_cannot_be_told_neither_holds_nor_fails(parts, outcome):
 def test_the_summary_counts_every_row_once(results):
     results.attrs["recipe"] = recipe("fast", "convnet").to_json()
     spoil_native(results)
-    rows = [*ledger.theory_rows(0), *ledger.experiment_rows({CONDITION: results})]
+    rows = [*ledger.theory_rows(0), *ledger.experiment_rows({NAME: results})]
     text = ledger.summary(rows)
     n = len(rows)
     assert text.startswith(f"The claims make {n} entries")
@@ -333,15 +354,6 @@ def test_only_pages_of_the_book_are_linked(results):
     rows = [row(results, "depth")]
     assert 'href="cifar10-convnet.html#figure-3-middle"' in ledger.table(rows, ["cifar10-convnet"])
     assert "href" not in ledger.table(rows, ["theory"])
-
-
-def test_results_under_the_name_of_another_condition_are_refused(results, tmp_path):
-    save_results(results, tmp_path / "cifar10-convnet.nc")
-    (condition,) = ledger.load_conditions(tmp_path)
-    assert condition == CONDITION
-    (tmp_path / "cifar10-convnet.nc").rename(tmp_path / "cifar100-resnet18.nc")
-    with pytest.raises(DataError, match="holds convnet on cifar10; expected resnet18 on cifar100"):
-        ledger.load_conditions(tmp_path)
 
 
 def test_every_claim_is_linked_to_a_figure_that_its_page_shows():
@@ -412,7 +424,7 @@ def test_theory_beyond_the_paper_is_in_the_ledger_with_links_to_its_figures():
 
 
 def test_a_claim_s_table_has_a_row_a_population_and_knows_short_runs(results):
-    claim = ledger.experiment_rows({CONDITION: results})[0].claim
+    claim = ledger.experiment_rows({NAME: results})[0].claim
     short = results.assign_attrs(recipe=recipe("fast", "convnet").to_json())
     text = ledger.claim_table(claim, {"one": results, "two": short})
     assert "| one |" in text

@@ -335,6 +335,14 @@ BAD = {
         lambda x: SRM(4).fit(x, w=[3 * np.eye(UNITS)[:, :4]] * 4),
         "the basis of network 0 in w has no orthonormal columns: w.T @ w differs from the unit",
     ),
+    "means kept by BrainIAK": (
+        lambda x: SRM(4, backend="brainiak", center=False).fit(x),
+        "center=False with backend='brainiak'",
+    ),
+    "warm start of BrainIAK": (
+        lambda x: SRM(4, backend="brainiak-det").fit(x, w=[x[0, :, :4]] * 4),
+        "w with backend='brainiak-det'",
+    ),
     "an unknown device": (lambda x: SRM(device="gpu").fit(x), "device='gpu' is not allowed"),
     "values that float32 cannot hold": (
         lambda x: SRM(4).fit(x.astype(np.float32)).transform(1e300 * x),

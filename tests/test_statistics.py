@@ -12,6 +12,7 @@ from shared_geometry.statistics import (
     Interval,
     bootstrap_mean,
     bootstrap_pairs,
+    bootstrap_shared,
     correlation_of_means,
     expansion,
 )
@@ -25,11 +26,6 @@ def rng():
 def symmetric(rng, n):
     m = rng.uniform(0.3, 0.9, size=(n, n))
     return (m + m.T) / 2
-
-
-def draws(n, n_resamples=4000):
-    """Networks of each resample, drawn without the package."""
-    return np.random.default_rng(7).integers(n, size=(n_resamples, n))
 
 
 def lengthened(estimate, bounds, n, level=0.95):
@@ -129,13 +125,23 @@ def test_the_diagonal_of_a_matrix_of_pairs_does_not_count(rng):
     assert bootstrap_pairs(m) == bootstrap_pairs(m + 100 * np.eye(6))
 
 
-def test_a_network_drawn_twice_makes_no_pair_with_itself(rng):
-    m = symmetric(rng, 9)
+def test_what_is_resampled_is_what_the_mean_over_pairs_loses_without_each_network(rng):
+    n, m = 7, symmetric(rng, 7)
     np.fill_diagonal(m, np.nan)
-    resampled = [np.nanmean(m[np.ix_(d, d)]) for d in draws(9) if len(set(d)) > 1]
-    found = bootstrap_pairs(m, n_resamples=4000)
-    expected = lengthened(found.estimate, np.quantile(resampled, [0.025, 0.975]), 9)
-    assert (found.low, found.high) == pytest.approx(expected, abs=0.02)
+    without = [np.nanmean(np.delete(np.delete(m, i, 0), i, 1)) for i in range(n)]
+    pseudo = n * np.nanmean(m) - (n - 1) * np.array(without)
+    assert bootstrap_pairs(m) == pytest.approx(bootstrap_mean(pseudo))
+
+
+@pytest.mark.parametrize(("n", "private"), [(3, 0), (3, 1), (5, 0), (10, 0.5)])
+def test_intervals_over_pairs_cover_the_truth_about_as_often_as_they_say(n, private):
+    rng, covered = np.random.default_rng(1), []
+    for i in range(400):
+        of_network, of_pair = rng.normal(size=n), private * symmetric(rng, n)
+        matrix = of_network[:, None] + of_network + of_pair
+        _, low, high = bootstrap_pairs(matrix, n_resamples=400, seed=i)
+        covered.append(low <= 0 <= high)
+    assert 0.91 < np.mean(covered) < 0.99  # drawing networks and averaging pairs: 0.83 of three
 
 
 def test_the_diagonal_may_be_missing(rng):
@@ -214,6 +220,13 @@ def test_one_pair_says_nothing_of_other_pairs():
     estimate, low, high = bootstrap_pairs(pair)
     assert estimate == 0.7
     assert np.isnan([low, high]).all()
+
+
+def test_what_two_networks_share_has_no_interval_however_alike_they_are(rng):
+    assert bootstrap_shared(np.array([0.6, 0.6]), limits=(0, 1)) == (0.6, 0, 1)
+    assert np.isnan(bootstrap_shared(np.array([0.6, 0.7]))[1:]).all()
+    three = rng.normal(size=3)
+    assert bootstrap_shared(three) == bootstrap_mean(three)
 
 
 def test_two_networks_say_nothing_of_how_sure_a_correlation_of_means_is(rng):

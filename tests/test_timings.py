@@ -7,6 +7,7 @@ import xarray as xr
 
 from shared_geometry import figures
 from shared_geometry.basics.randomness import torch_generator
+from shared_geometry.config import Config
 from shared_geometry.cost.convergence import courses, decaying, ends
 from shared_geometry.cost.timings import (
     chapters_table,
@@ -137,20 +138,23 @@ def test_the_benchmark_on_a_gpu_can_be_put_into_words():
 
 
 def test_the_table_of_runs_says_what_was_trained_where():
-    def run(name, epochs, seconds, hardware):
+    def run(dataset, architecture, name, epochs, seconds, hardware):
+        config = Config.from_preset(name, dataset=dataset, architecture=architecture)
         attrs = {"recipe": json.dumps({"name": name, "epochs": epochs}), "commit": "c" * 40}
+        attrs |= {"config": config.to_json()}
         attrs |= {"seconds_training": seconds, "hardware": hardware}
         return xr.Dataset(coords={"network": range(3)}, attrs=attrs)
 
     table = runs_table(
-        {
-            ("cifar10", "convnet"): run("fast", 8, 630.0, "A CPU, 2 cores"),
-            ("cifar100", "resnet18"): run("paper", 100, 120.0, "A Processor, 16 cores, A GPU"),
-        }
+        [
+            run("cifar10", "convnet", "fast", 8, 630.0, "A CPU, 2 cores"),
+            run("cifar100", "resnet18", "paper", 100, 120.0, "A Processor, 16 cores, A GPU"),
+        ]
     ).splitlines()
     assert table[2] == (
         "| ConvNet, CIFAR-10 | 3 | fast, 8 | 10 | core | A CPU, 2 cores, commit cccccccccccc |"
     )
+    assert table[3].startswith("| ResNet18, CIFAR-100 | 3 |")
     assert "| paper, 100 | 2 | GPU | A Processor, 16 cores, A GPU, commit" in table[3]
 
 

@@ -198,6 +198,11 @@ class Config(Parameters):
                 f"components={self.components} is larger than max_units={self.max_units}: "
                 "a shared space cannot have more dimensions than a network has units"
             )
+        if self.solver == "brainiak" and not self.centre:
+            raise ValueError(
+                "centre=False is not possible with solver='brainiak', which always subtracts the "
+                "units' means; expected solver 'torch' or 'brainiak-det'"
+            )
         for name in ("checkpoints", "analysed"):
             epochs = getattr(self, name)
             if epochs is None:

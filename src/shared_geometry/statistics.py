@@ -95,23 +95,22 @@ def bootstrap_mean(
     return _percentiles(v.mean().item(), resampled, len(v), level, limits)
 
 
-def bootstrap_pairs(
-    matrix: Array,
+def bootstrap_shared(
+    values: Array,
     *,
     n_resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
     limits: tuple[float, float] = _NO_LIMITS,
 ) -> Interval:
-    """Mean over pairs of different networks, with an interval over resampled networks.
+    """Mean over networks of what each has in common with the others.
 
-    A network that is drawn twice makes no pair with itself; a resample of one network only, which
-    has no pair, is left out.  One pair, of two networks, says nothing of others.
+    As `bootstrap_mean`, but for two networks: these are one pair, whose two values agree however
+    much another pair would differ.
 
     Parameters
     ----------
-    matrix : array of shape (n_networks, n_networks)
-        Symmetric; the diagonal is not used.
+    values : array of shape (n_networks,)
     n_resamples, level, seed, limits
         As in `bootstrap_mean`.
 
@@ -120,20 +119,51 @@ def bootstrap_pairs(
     Interval
         Of two networks, from one limit to the other, NaN where there is none.
     """
+    how = {"n_resamples": n_resamples, "level": level, "seed": seed}
+    found = bootstrap_mean(values, limits=limits, **how)
+    if len(values) > 2:
+        return found
+    low, high = (limit if math.isfinite(limit) else math.nan for limit in limits)
+    return Interval(found.estimate, min(low, found.estimate), max(high, found.estimate))
+
+
+def bootstrap_pairs(
+    matrix: Array,
+    *,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+    limits: tuple[float, float] = _NO_LIMITS,
+) -> Interval:
+    """Mean over pairs of different networks, with an interval over networks.
+
+    To draw networks and average their pairs would not do: a network that is drawn twice makes no
+    pair with itself, so that it weighs less than twice, and of three networks the interval is half
+    as long as it has to be.  What is resampled are the networks' pseudo-values, N times the mean
+    less N - 1 times the mean without the network (Efron and Stein 1981), whose mean is that over
+    pairs.
+
+    Parameters
+    ----------
+    matrix : array of shape (n_networks, n_networks)
+        Symmetric; the diagonal is not used.
+    n_resamples, level, seed, limits
+        As in `bootstrap_shared`.
+
+    Returns
+    -------
+    Interval
+        Of two networks as from `bootstrap_shared`.
+    """
     m = as_tensor(matrix).double().cpu().clone()
     if m.dim() != 2 or m.shape[0] != m.shape[1] or len(m) < 2:
         raise InputError(f"matrix of shape {tuple(m.shape)}: (n_networks, n_networks), at least 2")
     m.fill_diagonal_(0)
-    n = len(m)
-    if n == 2:
-        estimate = m.sum().item() / 2
-        low, high = (limit if math.isfinite(limit) else math.nan for limit in limits)
-        return Interval(estimate, min(low, estimate), max(high, estimate))
-    counts = _counts(n, n_resamples, seed)
-    sums = _form(counts, m, counts)
-    pairs = n**2 - counts.square().sum(1)
-    resampled = sums[pairs > 0] / pairs[pairs > 0]
-    return _percentiles(m.sum().item() / (n * (n - 1)), resampled, n, level, limits)
+    n, total = len(m), m.sum()
+    mean = total / (n * (n - 1))
+    pseudo = n * mean - (total - 2 * m.sum(1)) / (n - 2) if n > 2 else mean.expand(n)
+    how = {"n_resamples": n_resamples, "level": level, "seed": seed}
+    return bootstrap_shared(pseudo, limits=limits, **how)
 
 
 def correlation_of_means(A: Array, B: Array, B_t: Array, *, level: float = 0.95) -> Interval:

@@ -18,7 +18,7 @@ import xarray as xr
 
 from shared_geometry.basics.wording import layer_name
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.judging import UNDECIDED, Found, all_above
+from shared_geometry.claims.judging import NO_BEGINNING, UNDECIDED, Found, all_above
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.results import config_of
@@ -234,6 +234,8 @@ def reliability(consistency: float, n: int) -> float:
 
 def judge(results: xr.Dataset) -> Found:
     """Share of the way that is covered by the end of the first epoch, layer by layer."""
+    if results.checkpoint.values[0] != 0 or results.sizes["checkpoint"] == 1:
+        return Found(UNDECIDED, NO_BEGINNING)
     if results.checkpoint.values[-1] <= FIRST:
         return Found(UNDECIDED, "the run ends within its first epoch")
     by_first = covered_by(way(results))

@@ -15,6 +15,7 @@ from shared_geometry.basics.wording import interval_text
 
 HOLDS, IN_PART, FAILS = "holds", "holds in part", "does not hold"
 UNDECIDED = "cannot be told"
+NO_BEGINNING = "the networks were not looked at before training and at the end"
 
 HIGH = 0.8  # a correlation at least this high is called high
 NO_STRUCTURE = 0.1  # a correlation at most this far from zero is called none
@@ -39,6 +40,11 @@ def overall(parts: Sequence[bool | None]) -> str:
     return FAILS if False in parts else UNDECIDED
 
 
+def joint(parts: Sequence[bool | None]) -> bool | None:
+    """Whether all of several hold at once: not, if one does not; None: it cannot be told."""
+    return False if False in parts else None if None in parts else True
+
+
 def above(interval: Sequence[float], least: float) -> bool | None:
     """Whether estimate, low and high lie above a threshold; None: it lies between, or they are NaN.
 
@@ -57,7 +63,7 @@ def below(interval: Sequence[float], most: float) -> bool | None:
 def within(interval: Sequence[float], most: float) -> bool | None:
     """Whether estimate, low and high lie at most so far from 0; None as in `above`."""
     sides = below(interval, most), above(interval, -most)
-    return True if all(sides) else False if False in sides else None
+    return joint(sides)
 
 
 def higher(a: Sequence[float], b: Sequence[float]) -> bool | None:

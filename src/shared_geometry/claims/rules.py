@@ -21,6 +21,7 @@ from shared_geometry.claims.judging import (
     HOLDS,
     IN_PART,
     NEAR,
+    NO_BEGINNING,
     NO_STRUCTURE,
     UNDECIDED,
     Found,
@@ -29,7 +30,8 @@ from shared_geometry.claims.judging import (
     higher,
     overall,
 )
-from shared_geometry.experiment.results import CHANNELS, native_control
+from shared_geometry.experiment.results import CHANNELS, config_of, native_control
+from shared_geometry.srm.score import explained_with
 from shared_geometry.theory.propositions import deviation, response_of, same_geometry
 
 CHANCE = 0.05  # largest p of an order of layers that counts
@@ -131,6 +133,8 @@ def _layers(values: xr.DataArray) -> list[tuple[str, np.ndarray]]:
 
 
 def _rises(values: xr.DataArray, resampled: bool) -> Found:
+    if values.checkpoint[0] != 0 or len(values.checkpoint) == 1:
+        return Found(UNDECIDED, NO_BEGINNING)
     first, last = (_layers(values.isel(checkpoint=place)) for place in (0, -1))
     parts = [higher(before, after) for (_, before), (_, after) in zip(first, last, strict=True)]
     if resampled:
@@ -196,8 +200,8 @@ def native_is_formless(results: xr.Dataset) -> Found:
     return Found(overall(parts), f"{counted(parts, 'layers')}: {'; '.join(_ends(rows))}")
 
 
-def _variance(results: xr.Dataset) -> list[tuple[str, np.ndarray]]:
-    return _layers(results.variance_interval.sel(measure="published").isel(checkpoint=-1))
+def _variance(results: xr.Dataset, measure: str = "published") -> list[tuple[str, np.ndarray]]:
+    return _layers(results.variance_interval.sel(measure=measure).isel(checkpoint=-1))
 
 
 def variance_rises_with_depth(results: xr.Dataset) -> Found:
@@ -238,6 +242,26 @@ def consistency_follows_variance(results: xr.Dataset) -> Found:
 
 
 def less_than(results: xr.Dataset, other: xr.Dataset) -> Found:
-    """Variance explained in the last layer of one condition and of another."""
-    (_, a), (_, b) = _variance(results)[-1], _variance(other)[-1]
-    return Found(overall([higher(a, b)]), f"{interval_text(a)} against {interval_text(b)}")
+    """Variance explained in the last layer of one condition and of another.
+
+    The more networks there are, the less of itself a network finds in S: of populations that differ
+    in size, the larger one's share is brought to the smaller size by `explained_with`.
+    """
+    configs = [config_of(found) for found in (results, other)]
+    fewest = min(config.networks for config in configs)
+    alike = len({config.networks for config in configs}) == 1
+    if not alike and any(config.components is not None for config in configs):
+        return Found(UNDECIDED, "populations of unequal size, and bases that are not square")
+
+    def shares(measure: str) -> list[list[float]]:
+        last = (_variance(found, measure)[-1][1] for found in (results, other))
+        return [
+            [explained_with(bound, config.networks, fewest) for bound in interval]
+            for interval, config in zip(last, configs, strict=True)
+        ]
+
+    a, b = shares("published")
+    without = " against ".join(map(interval_text, shares("corrected")))
+    size = "" if alike else f", as of {fewest} networks each"
+    value = f"{interval_text(a)} against {interval_text(b)}{size}; without unit means {without}"
+    return Found(overall([higher(a, b)]), value)

@@ -10,6 +10,7 @@ import xarray as xr
 
 from shared_geometry.basics.wording import NAMES
 from shared_geometry.errors import DataError
+from shared_geometry.experiment.results import config_of
 
 _NEEDED = {  # of the file that each benchmark writes
     "srm": {"cases", "growth"},
@@ -183,21 +184,22 @@ def training_table(timings: Mapping[str, Any]) -> str:
     )
 
 
-def runs_table(runs: Mapping[tuple[str, str], xr.Dataset]) -> str:
+def runs_table(runs: Iterable[xr.Dataset]) -> str:
     """What the training of published populations took, as Markdown.
 
     Parameters
     ----------
-    runs : mapping of (str, str) to Dataset
-        Results, by data set and architecture.
+    runs : iterable of Dataset
+        Their results.
     """
     rows = []
-    for (dataset, architecture), results in runs.items():
+    for results in runs:
+        config = config_of(results)
         how = json.loads(results.attrs["recipe"])
         minutes = results.attrs["seconds_training"] / 60
         machine = results.attrs["hardware"]
         rows.append(
-            f"| {NAMES[architecture]}, {NAMES[dataset]} | {results.sizes['network']} "
+            f"| {NAMES[config.architecture]}, {NAMES[config.dataset]} | {results.sizes['network']} "
             f"| {how['name']}, {how['epochs']} | {minutes:.0f} "
             f"| {'GPU' if on_gpu(machine) else 'core'} | {machine}, "
             f"commit {results.attrs['commit'][:12]} |"

@@ -50,9 +50,8 @@ def levels(answers: Answers) -> go.Figure:
             rows = under_nulls(found, measure)
             named = {_STANDS[name]: rows[name] for name in _STANDS}
             shown[f"{population}: {_MENU[measure]}"] = named
-    free = [above_chance(found).all(["measure", "null"]).values for found in answers.values()]
-    layers = sum(len(part) for part in free)
-    title = f"In {sum(int(part.sum()) for part in free)} of {layers} layers more than chance"
+    free = [layer for found in answers.values() for layer in above_chance(found)]
+    title = f"In {free.count(True)} of {len(free)} layers more than chance"
     dotted = [_STANDS["shuffled"], _STANDS["noise"]]
     return curves(shown, title, x=None, y="value of the measure", dotted=dotted, height=460)
 

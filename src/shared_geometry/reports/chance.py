@@ -14,6 +14,7 @@ from shared_geometry.beyond.chance.reading import (
     widths,
 )
 from shared_geometry.beyond.chance.study import ALPHA, CHANCE, above_chance, lone_p
+from shared_geometry.claims.judging import counted
 from shared_geometry.experiment.results import config_of
 from shared_geometry.reports.chance_tables import Answers
 from shared_geometry.reports.trained import layer_units
@@ -35,9 +36,8 @@ def summary(answers: Answers) -> str:
     """What was found, a line a population."""
 
     def say(found: xr.Dataset) -> str:
-        free = above_chance(found).all(["measure", "null"])
         return (
-            f"above chance by every measure in {int(free.sum())} of {len(free)} layers. Two "
+            f"above chance by every measure in {counted(above_chance(found), 'layers')}. Two "
             f"networks have {_in_common(found, 'trained')} of their activity in common, and before "
             f"training {_in_common(found, 'untrained')}."
         )

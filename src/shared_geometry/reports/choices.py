@@ -10,11 +10,12 @@ import xarray as xr
 from shared_geometry.basics.markdown import interval_cell, table
 from shared_geometry.basics.wording import in_a_sentence, interval_text, layer_name, number
 from shared_geometry.beyond.choices.alternatives import BASELINE, fewer
-from shared_geometry.beyond.choices.study import MEASURES, explained_with
+from shared_geometry.beyond.choices.study import MEASURES
 from shared_geometry.claims.catalogue import STATED, Condition
 from shared_geometry.experiment.results import config_of
-from shared_geometry.reports.ledger import called, has_papers_length
+from shared_geometry.reports.populations import called, has_papers_length
 from shared_geometry.reports.report import source_note
+from shared_geometry.srm.score import explained_with
 
 Answers = Mapping[str, xr.Dataset]
 

@@ -4,7 +4,6 @@ A run that is shorter than the paper's cannot judge what the paper says of netwo
 convergence: its finding is shown, and the verdict is `NOT_TESTED`.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -29,10 +28,9 @@ from shared_geometry.claims.catalogue import (
     stated,
 )
 from shared_geometry.claims.judging import FAILS, HOLDS, IN_PART, UNDECIDED, Found
-from shared_geometry.errors import DataError
-from shared_geometry.experiment.results import config_of, load_results
+from shared_geometry.experiment.results import config_of
+from shared_geometry.reports.populations import called, has_papers_length, judges, page_of
 from shared_geometry.reports.report import training_length
-from shared_geometry.training.recipes import recipe
 
 NOT_TESTED = "not tested at the paper's length"
 NOT_RUN = "not run yet"
@@ -54,53 +52,6 @@ class Row(NamedTuple):
     page: str  # where the figure is
     found: Found | None  # None: there are no results
     verdict: str
-
-
-def page_of(condition: Condition) -> str:
-    """The page that shows a condition."""
-    return "-".join(condition)
-
-
-def called(condition: Condition) -> str:
-    """A condition's name in a table."""
-    dataset, architecture = condition
-    return f"{NAMES[architecture]}, {NAMES[dataset]}"
-
-
-def load_conditions(folder: str | Path) -> dict[Condition, xr.Dataset]:
-    """Results of the paper's conditions, of those for which there are any.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Holds ``<dataset>-<architecture>.nc``.
-
-    Raises
-    ------
-    DataError
-        If a file cannot be read, or holds another condition than its name says.
-    """
-    found = {}
-    for condition in CONDITIONS:
-        path = Path(folder) / f"{page_of(condition)}.nc"
-        if not path.exists():
-            continue
-        results = load_results(path)
-        config = config_of(results)
-        if (config.dataset, config.architecture) != condition:
-            raise DataError(
-                f"{path.name} holds {config.architecture} on {config.dataset}; expected "
-                f"{condition[1]} on {condition[0]}"
-            )
-        found[condition] = results
-    return found
-
-
-def has_papers_length(results: xr.Dataset) -> bool:
-    """Whether the networks were trained by the paper's recipe, and for as many epochs."""
-    made = json.loads(results.attrs["recipe"])
-    papers = recipe("paper", config_of(results).architecture)
-    return made["name"] == "paper" and made["epochs"] >= papers.epochs
 
 
 def _judged(claim: Claim, condition: str, page: str, *results: Any) -> Row:
@@ -134,22 +85,28 @@ def simulation_rows(figure_2: xr.Dataset) -> list[Row]:
     return [_judged(claim, "", "simulation", figure_2) for claim in SIMULATION]
 
 
-def experiment_rows(results: Mapping[Condition, xr.Dataset]) -> list[Row]:
-    """Claims about trained networks under each of the paper's conditions, claim by claim."""
-    rows = []
-    for claim in EXPERIMENTS:
-        rows += [
-            _judged(claim, called(c), page_of(c), results.get(c))
-            for c in CONDITIONS
-            if c[1] in claim.architectures
-        ]
-    rows += [
-        _judged(stated(share), called(c), page_of(c), results.get(c)) for c, share in STATED.items()
-    ]
+def experiment_rows(published: Mapping[str, xr.Dataset]) -> list[Row]:
+    """Claims about trained networks under each of the paper's conditions, claim by claim.
+
+    Parameters
+    ----------
+    published : mapping of str to xarray.Dataset
+        From `populations.load_published`.
+    """
+    pages = {c: page_of(c) for c in CONDITIONS} | judges(published)
+
+    def row(claim: Claim, condition: Condition) -> Row:
+        name, page = called(condition), pages[condition]
+        results = published.get(page)
+        if results is not None and page != page_of(condition):
+            name = _population(name, results)
+        return _judged(claim, name, page, results)
+
+    rows = [row(claim, c) for claim in EXPERIMENTS for c in pages if c[1] in claim.architectures]
+    rows += [row(stated(share), condition) for condition, share in STATED.items()]
     for dataset in dict.fromkeys(dataset for dataset, _ in CONDITIONS):
-        pair = [(dataset, architecture) for architecture in ("resnet18", "convnet")]
-        parts = [results.get(c) for c in pair]
-        rows.append(_judged(CAPACITY, NAMES[dataset], page_of(pair[0]), *parts))
+        pair = [pages[dataset, architecture] for architecture in ("resnet18", "convnet")]
+        rows.append(_judged(CAPACITY, NAMES[dataset], pair[0], *map(published.get, pair)))
     return rows
 
 
@@ -158,7 +115,7 @@ def _population(name: str, found: xr.Dataset) -> str:
 
 
 def beyond_rows(
-    folder: str | Path, results: Mapping[Condition, xr.Dataset] | None = None
+    folder: str | Path, conditions: Mapping[Condition, xr.Dataset] | None = None
 ) -> list[Row]:
     """Claims beyond the paper, for each population of which there are answers.
 
@@ -166,8 +123,8 @@ def beyond_rows(
     ----------
     folder : path
         Holds answers of studies as ``<study>-<condition>.nc``, see `studies.published`.
-    results : mapping, optional
-        Experiments by condition, for the claim that is about their course.
+    conditions : mapping, optional
+        From `populations.conditions`, for the claim that is about their course.
     """
     rows = []
     for name in studies.names():
@@ -180,7 +137,7 @@ def beyond_rows(
         ]
     return rows + [
         _judged(emergence.CLAIM, _population(called(condition), result), "emergence", result)
-        for condition, result in (results or {}).items()
+        for condition, result in (conditions or {}).items()
     ]
 
 

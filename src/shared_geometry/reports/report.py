@@ -98,7 +98,8 @@ def describe_run(results: xr.Dataset) -> str:
         ""
         if config.recipe == "paper" and config.epochs is None
         else "\n\nThis is not the paper's training schedule: what the paper says of networks "
-        "“trained until convergence” is illustrated here, not tested."
+        "“trained until convergence” is illustrated here, not tested. What tests it is in "
+        "[the ledger](ledger)."
     )
     return f"| this run | |\n|:--|:--|\n{table}{note}"
 

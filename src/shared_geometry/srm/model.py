@@ -119,6 +119,11 @@ class SRM(Estimator):
     def _check_parameters(self) -> None:
         if self.backend not in BACKENDS:
             raise InputError(f"backend={self.backend!r}; allowed are {', '.join(BACKENDS)}")
+        if self.backend == "brainiak" and not self.center:
+            raise InputError(
+                "center=False with backend='brainiak': BrainIAK's probabilistic SRM always "
+                "subtracts the units' means; expected backend 'torch' or 'brainiak-det'"
+            )
         if isinstance(self.tol, bool) or not isinstance(self.tol, int | float) or not self.tol >= 0:
             raise InputError(f"tol={self.tol!r}; expected a number that is 0 or more")
         if self.device is not None:
@@ -175,6 +180,10 @@ class SRM(Estimator):
             If X or a parameter is not as described; the message says what came.
         """
         self._check_parameters()
+        if w is not None and self.backend != "torch":
+            raise InputError(
+                f"w with backend={self.backend!r}: only 'torch' starts from given bases"
+            )
         x, mean = self._networks_and_means(X)
         k = inputs.components(self.n_components, [len(a) for a in x], x[0].shape[1])
         if self.backend == "torch":

@@ -46,3 +46,20 @@ def part_of(
     """
     rounding = (8 * torch.finfo(dtype).eps) ** 2 * whole
     return (part / total).masked_fill(total <= rounding, torch.nan)
+
+
+def explained_with(share: float, n: int, m: int | None) -> float:
+    r"""Variance explained by the mean of ``m`` networks, where that of ``n`` explains ``share``.
+
+    S is the mean of all networks, that of the network itself among them.  Networks of equal power,
+    turned by square W, agree in the mean pair by a share c of it, and S explains
+    :math:`1/n + (1 - 1/n) c`.  The bases are taken to be as good for ``m`` networks as for ``n``.
+
+    Parameters
+    ----------
+    share : float
+    n, m : int
+        Networks; ``m`` None: ever more of them, which gives c.
+    """
+    pairs = (n * share - 1) / (n - 1)
+    return pairs if m is None else 1 / m + (1 - 1 / m) * pairs

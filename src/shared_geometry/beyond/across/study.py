@@ -31,7 +31,7 @@ from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.nulls import random_order
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
-from shared_geometry.statistics import CORRELATION, SHARE, bootstrap_mean
+from shared_geometry.statistics import CORRELATION, SHARE, bootstrap_shared
 
 FORMAT = 2
 USES = ("similarity/maps", "similarity/moments", "similarity/shape", "networks/architectures")
@@ -52,7 +52,7 @@ SPACES = (
 def _intervals(values: torch.Tensor, config: Config, **limits: tuple) -> torch.Tensor:
     """Mean over the last axis, networks or pairs of them, with its bounds: (..., 3)."""
     rows = [
-        list(bootstrap_mean(row, n_resamples=config.bootstrap, seed=config.seed, **limits))
+        list(bootstrap_shared(row, n_resamples=config.bootstrap, seed=config.seed, **limits))
         for row in values.reshape(-1, values.shape[-1])
     ]
     return torch.tensor(rows, dtype=torch.float64).reshape(*values.shape[:-1], 3)

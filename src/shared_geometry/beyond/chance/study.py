@@ -25,14 +25,14 @@ from shared_geometry.beyond.chance.sharing import (
     sizes,
 )
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.judging import Found, overall
+from shared_geometry.claims.judging import Found, above, counted, joint, overall
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS, Activity, Settings, fit
 from shared_geometry.experiment.controls import lone_shuffles
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress, activities
 from shared_geometry.rsa import consistency
-from shared_geometry.statistics import CORRELATION, bootstrap_mean, p_value
+from shared_geometry.statistics import CORRELATION, bootstrap_shared, p_value
 
 FORMAT = 2
 MOST_UNITS = 256
@@ -62,7 +62,7 @@ _DIMS = {
 def _both(real: Measured, settings: Settings) -> dict[str, torch.Tensor]:
     """What is measured of trained and of untrained networks."""
     bounds = [
-        bootstrap_mean(
+        bootstrap_shared(
             side, n_resamples=settings.n_resamples, seed=settings.seed, limits=CORRELATION
         )
         for side in rsm_ceiling(consistency(real.within))
@@ -143,7 +143,7 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
             found[state, label] = of_layer(activity, label, settings)
     for label in it.layers:
         change = found["trained", label]["left_out"] - found["untrained", label]["left_out"]
-        bounds = bootstrap_mean(change, n_resamples=settings.n_resamples, seed=settings.seed)
+        bounds = bootstrap_shared(change, n_resamples=settings.n_resamples, seed=settings.seed)
         found["trained", label]["gain"] = torch.tensor(bounds, dtype=torch.float64)
     return _labelled(found, list(it.layers))
 
@@ -176,11 +176,16 @@ def _labelled(found: dict[tuple[str, str], dict], layers: list[str]) -> xr.Datas
     )
 
 
-def above_chance(found: xr.Dataset) -> xr.DataArray:
-    """Whether a trained layer's interval lies above all draws of a null: (layer, measure, null)."""
-    low = found.value.sel(state="trained", bound="low", drop=True)
-    draws = found.draws.sel(state="trained", null=list(CHANCE), drop=True)
-    return (low > draws.max("draw")).transpose("layer", "measure", "null")
+def above_chance(found: xr.Dataset) -> list[bool | None]:
+    """Whether each trained layer's intervals lie above all draws; None: some reach across them.
+
+    By every measure, under every null of `CHANCE`.
+    """
+    value = found.value.sel(state="trained").transpose("layer", "measure", "bound")
+    highest = found.draws.sel(state="trained", null=list(CHANCE)).max(("draw", "null"))
+    highest = highest.transpose("layer", "measure")
+    layers = zip(value.values, highest.values, strict=True)
+    return [joint(list(map(above, rows, draws))) for rows, draws in layers]
 
 
 def lone_p(found: xr.Dataset) -> xr.DataArray:
@@ -196,9 +201,9 @@ def lone_p(found: xr.Dataset) -> xr.DataArray:
 
 def judge(found: xr.Dataset) -> Found:
     """The claim, layer by layer."""
-    free = above_chance(found).all(["measure", "null"]).values
-    alone = (lone_p(found) <= ALPHA).all(["lone_measure", "network"])
-    parts = list(free & alone.values)
+    alone = (lone_p(found) <= ALPHA).all(["lone_measure", "network"]).values
+    free = above_chance(found)
+    parts = [joint([one, bool(of_each)]) for one, of_each in zip(free, alone, strict=True)]
     rows = []
     for place in (0, -1) if len(parts) > 1 else (0,):
         row = found.isel(layer=place).sel(state="trained", measure="left out")
@@ -207,10 +212,10 @@ def judge(found: xr.Dataset) -> Found:
             f"{layer_name(row.layer.item())} {interval_text(row.value)} "
             f"(chance up to {number(highest)})"
         )
-    counted = f"{sum(parts)} of {len(parts)} layers; variance that the others explain"
+    told = f"{counted(parts, 'layers')}; variance that the others explain"
     if (found.units.sel(which="used") < found.units.sel(which="recorded")).any():
-        counted += f", of at most {MOST_UNITS} units"
-    return Found(overall(parts), f"{counted}: {'; '.join(rows)}")
+        told += f", of at most {MOST_UNITS} units"
+    return Found(overall(parts), f"{told}: {'; '.join(rows)}")
 
 
 CLAIM = Claim(

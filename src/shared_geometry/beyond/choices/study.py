@@ -20,6 +20,7 @@ from shared_geometry.beyond.choices.alternatives import (
 )
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import CLOSE, Found, counted, overall, within
+from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import (
     BOUNDS,
     READINGS,
@@ -31,7 +32,7 @@ from shared_geometry.experiment.analysis import (
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
 from shared_geometry.experiment.steps import shown_images
-from shared_geometry.statistics import bootstrap_mean
+from shared_geometry.statistics import bootstrap_mean, bootstrap_shared
 
 FORMAT = 3
 USES = ("networks/stitching",)  # what a channel is
@@ -106,7 +107,17 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         the variance over images that lies in a network's largest channel; ``effective`` (layer,
         bound), the number of channels that would carry it evenly, one over the sum of the squares
         of `channel_shares`.
+
+    Raises
+    ------
+    InputError
+        If the configured solver cannot keep the units' means.
     """
+    if it.config.solver == "brainiak":
+        raise InputError(
+            "solver='brainiak' always subtracts the units' means, and one of the choices is to "
+            "keep them; expected solver 'torch' or 'brainiak-det'"
+        )
     how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
     values, changes, held = [], [], []
     for layer in it.layers:
@@ -127,7 +138,7 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         values.append([row["value"].tolist() for row in found.values()])
         changes.append(
             [
-                list(bootstrap_mean(row["variance"] - base[: len(row["variance"])], **how))
+                list(bootstrap_shared(row["variance"] - base[: len(row["variance"])], **how))
                 for row in found.values()
             ]
         )
@@ -147,23 +158,6 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
             "bound": list(BOUNDS),
         },
     )
-
-
-def explained_with(share: float, n: int, m: int | None) -> float:
-    r"""Variance explained by the mean of ``m`` networks, where that of ``n`` explains ``share``.
-
-    S is the mean of all networks, that of the network itself among them.  Networks of equal power,
-    turned by square W, agree in the mean pair by a share c of it, and S explains
-    :math:`1/n + (1 - 1/n) c`.  The bases are taken to be as good for ``m`` networks as for ``n``.
-
-    Parameters
-    ----------
-    share : float
-    n, m : int
-        Networks; ``m`` None: ever more of them, which gives c.
-    """
-    pairs = (n * share - 1) / (n - 1)
-    return pairs if m is None else 1 / m + (1 - 1 / m) * pairs
 
 
 def closeness(found: xr.Dataset) -> list[bool | None]:

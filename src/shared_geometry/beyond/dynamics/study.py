@@ -10,6 +10,7 @@ from shared_geometry.basics.wording import interval_text, layer_name
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.centring import typical_change
 from shared_geometry.claims.judging import NO_STRUCTURE, Found, below, counted, overall
+from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS, Settings, fit, stacked
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress, activities
@@ -116,7 +117,17 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         ``own``, ``others`` and ``memory``, their difference, (layer, checkpoint, network), with
         ``memory_interval`` (layer, checkpoint, bound); ``gap`` and ``misfit`` (end, layer,
         network), of each network with the next; ``moved`` and ``moved_random`` (layer, network).
+
+    Raises
+    ------
+    InputError
+        If no untrained networks are kept, or looked at.
     """
+    if it.checkpoints[0] != 0:
+        raise InputError(
+            f"checkpoints={it.checkpoints} begin after training has: the study asks what networks "
+            "keep of their beginning, checkpoint 0"
+        )
     config, layers, n = it.config, list(it.layers), it.config.networks
     shape = (len(layers), len(it.checkpoints), n)
     own, others = np.empty(shape), np.empty(shape)

@@ -21,7 +21,7 @@ from shared_geometry.claims.catalogue import Claim
 from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress, network_at, silent
-from shared_geometry.statistics import PART, bootstrap_mean, bootstrap_pairs
+from shared_geometry.statistics import PART, bootstrap_mean, bootstrap_pairs, bootstrap_shared
 
 FORMAT = 2
 USES = ("networks/stitching", "similarity/shape")  # that the answer hangs on
@@ -121,7 +121,7 @@ def measure_layer(layer: Layer, how: dict[str, int]) -> xr.Dataset:
         ),
         "by_images": (
             ("fitted_way", "images", "bound"),
-            [[bootstrap_mean(v, limits=PART, **how) for v in row] for row in by_images],
+            [[bootstrap_shared(v, limits=PART, **how) for v in row] for row in by_images],
         ),
         "newcomer": (("place", "newcomer_"), newcomers),
         "newcomer_interval": (

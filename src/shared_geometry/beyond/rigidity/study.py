@@ -31,7 +31,7 @@ from shared_geometry.similarity.prediction import (
     share,
     within_and_between,
 )
-from shared_geometry.statistics import SHARE, bootstrap_mean, bootstrap_pairs
+from shared_geometry.statistics import SHARE, bootstrap_pairs, bootstrap_shared
 
 FORMAT = 2
 USES = tuple(
@@ -53,7 +53,7 @@ class _Intervals:
     def of(self, values: torch.Tensor, **limits: tuple[float, float]) -> list[float]:
         """Mean over networks (n,), or over pairs of networks (n, n), each in both directions."""
         if values.dim() == 1:
-            return list(bootstrap_mean(values, **self.how, **limits))
+            return list(bootstrap_shared(values, **self.how, **limits))
         return list(bootstrap_pairs((values + values.T) / 2, **self.how, **limits))
 
     def rows(self, explained: torch.Tensor) -> list[list[float]]:
@@ -68,7 +68,8 @@ class _Intervals:
     def sizes(self, ks: list[int], curves: torch.Tensor) -> list[float]:
         """Geometric mean over networks of the k at which each one's curve is near its best."""
         reached = torch.tensor([dimensions.reach(ks, curve) for curve in curves.T])
-        return [math.exp(bound) for bound in self.of(reached.log())]
+        limits = math.log(ks[0]), math.log(ks[-1])
+        return [math.exp(bound) for bound in self.of(reached.log(), limits=limits)]
 
 
 def _maps(activity: Activity, real: torch.Tensor, config: Config) -> xr.Dataset:
