@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from examples import small_results
 
 from shared_geometry import cli
+from shared_geometry.beyond import studies
 from shared_geometry.config import Config
 from shared_geometry.experiment.results import load_results
 
@@ -39,7 +41,7 @@ def test_a_run_says_its_needs_its_summary_and_where_the_results_are(ran):
     assert f"training: {n} of {n}, " in done.stderr
     assert "test accuracy" in done.stderr
     assert "left; done" in done.stderr
-    assert "variance explained" in done.stdout
+    assert "variance, published" in done.stdout
     assert "kept/digits.nc" in done.stdout
     results = load_results(folder / "kept" / "digits.nc")
     assert Config.from_json(results.attrs["config"]).max_units == 32
@@ -86,6 +88,8 @@ def test_show_prints_a_results_file_with_its_provenance(ran):
         (("run", "--networks", "two"), "two"),
         (("run", "--set", "epochs"), "field=value"),
         (("run", "--set", "epoch=3"), "unknown parameter 'epoch'"),
+        (("run", "--networks", "2", "--set", "networks=3"), "networks is given twice"),
+        (("run", "--set", "preset=quick"), "preset is given twice"),
         (("run", "--nonsense"), "nonsense"),
         (("run", "--save", ""), "'.' is a folder; name a file"),
         (("study", "rigidity", "--save", "x" * 300), "too long"),
@@ -100,6 +104,45 @@ def test_what_a_user_did_wrong_is_said_in_a_line(tmp_path, words, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("[0, 1]", [0, 1]), ("0,1", (0, 1)), ("(0, 0.5)", (0, 0.5)), ("False", False),
+     ("false", False), ("None", None), ("1e-4", 1e-4), ("cifar10", "cifar10"), ("processes://2", "processes://2"),
+     ("(" * 300, "(" * 300)],
+)  # fmt: skip
+def test_values_are_json_or_python_or_text(text, value):
+    assert cli._value(text) == value
+
+
+def test_a_file_that_may_not_be_read_is_named_in_a_line(monkeypatch, capsys):
+    def refuse(**how):
+        raise PermissionError(errno.EACCES, "Permission denied", "runs/[a]/results.nc")
+
+    monkeypatch.setattr(cli, "app", refuse)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "error: runs/[a]/results.nc: Permission denied" in capsys.readouterr().err
+
+
+def test_names_of_layers_are_no_markup(capsys):
+    named = small_results().assign_coords(layer=["a[/b]", "[x]"])
+    cli.Console().print(cli.summary(named))
+    said = capsys.readouterr().out
+    assert "a[/b]" in said
+    assert "[x]" in said
+
+
+def test_a_study_says_its_claim_and_its_verdict(tmp_path):
+    done = command("study", "heads", "--preset", "smoke", "--save", "heads.nc", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    claim = studies.claim_of("heads")
+    assert done.stdout.startswith(f"{claim.text}: ")
+    assert f"Rule: {claim.rule}" in done.stdout
+    shown = command("show", "heads.nc", cwd=tmp_path)
+    assert shown.returncode == 2
+    assert "heads.nc holds something else: its format is 'heads " in shown.stderr
 
 
 def test_a_full_disk_is_named_by_the_file_that_does_not_fit(monkeypatch, capsys):

@@ -16,6 +16,25 @@ from shared_geometry.basics.files import (
 from shared_geometry.errors import DataError, InputError, SetAside
 
 
+def test_a_file_that_cannot_be_read_is_not_taken_for_a_bad_one(tmp_path):
+    def read(path):
+        raise DataError("never asked")
+
+    path = tmp_path / "kept.nc"
+    path.mkdir()  # what stands for a file that others may not read: root may read all
+    with pytest.raises(OSError, match=r"kept\.nc"):
+        reuse(path, read)
+    assert [p.name for p in tmp_path.iterdir()] == ["kept.nc"]
+    assert reuse(tmp_path / "absent.nc", read) is None
+
+
+def test_files_can_be_read_by_whoever_the_user_lets(tmp_path):
+    (tmp_path / "usual").touch()
+    write_tensors(tmp_path / "kept.safetensors", {"a": torch.zeros(3)}, {})
+    write_text(tmp_path / "kept.json", "{}")
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
+
+
 @pytest.fixture
 def kept(tmp_path):
     path = tmp_path / "kept.safetensors"

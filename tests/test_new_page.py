@@ -66,6 +66,14 @@ def test_a_page_that_is_there_gets_new_results_and_is_not_listed_twice(root, mad
     assert load_results(root / "results/digits-convnet.nc").sizes["network"] == 4
 
 
+@pytest.mark.parametrize("name", ["cifar10-resnet18", "cifar10-convnet-fast", "search", "genindex"])
+def test_a_name_that_means_another_condition_or_page_is_refused(root, made, name):
+    kept = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match="choose another name"):
+        add_page(made, name=name, root=root)
+    assert kept == {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
 def test_another_title_for_a_page_that_is_there_is_refused_and_nothing_is_written(root, made):
     add_page(made, title="Old", root=root)
     save_results(small_results(4), made)

@@ -635,7 +635,8 @@ def test_networks_are_left_as_they_were_after_an_error_too(broken):
     modes = [[m.training for m in network.modules()] for network in networks]
     batches = [some_images(), torch.zeros(2, 3, 2, 2)] if broken else [some_images()]
     if broken:
-        with pytest.raises(RuntimeError):
+        words = r"network 0 does not take a batch of shape \(2, 3, 2, 2\) in float32: .*ernel"
+        with pytest.raises(InputError, match=words):
             record(networks, batches, "head")
     else:
         first, second = (record(networks, batches, "head")["head"] for _ in range(2))
@@ -646,6 +647,32 @@ def test_networks_are_left_as_they_were_after_an_error_too(broken):
         assert not any(m._forward_hooks for m in network.modules())
         assert all(torch.equal(state[k], v) for k, v in network.state_dict().items())
         network(some_images(4)).sum().backward()  # still trains
+
+
+def test_what_was_recorded_in_two_orders_is_refused():
+    images = some_images(60)
+    everyone = [*small(), *small(1)]
+    shuffled = loader(images, shuffle=True)
+    known = record(everyone[:-1], shuffled, "head")["head"]
+    (again,) = record(everyone[-1], shuffled, "head")["head"]
+    with pytest.raises(InputError, match=f"network {len(known)} was recorded on other images"):
+        place(again, known)
+    with pytest.raises(InputError, match="or on the same in another order: record all in one call"):
+        compare({"head": [*known, again]})
+    in_order = loader(images)
+    known = record(everyone[:-1], in_order, "head")["head"]
+    (new,) = record(everyone[-1], images, "head", batch_size=11)["head"]  # the same, in order
+    assert place(new, known).variance <= 1
+
+
+def test_a_placed_network_says_which_of_its_units_its_basis_is_for():
+    x = torch.randn(3, 30, 100, generator=torch.Generator().manual_seed(0))
+    placed = place(x[2], x[:2], max_units=12)
+    assert [len(rows) for rows in placed.units] == [12, 12, 12]
+    assert len(placed.w) == 12
+    cut = [activity[rows] for activity, rows in zip(x, placed.units, strict=True)]
+    again = place(cut[2], cut[:2])
+    torch.testing.assert_close(again.w, placed.w)
 
 
 def test_networks_come_back_from_the_device_they_were_sent_to(monkeypatch):

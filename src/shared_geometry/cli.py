@@ -1,12 +1,13 @@
 """The command line: `shared-geometry run`, `study`, `page` and others, thin faces of modules."""
 
+import ast
 import errno
 import json
 import shutil
 import signal
 import sys
 import warnings
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,31 +27,37 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 console = Console()
 errors = Console(stderr=True, highlight=False)
 _CONTROL_C = 130  # exit status
+_ANY_OTHER = "any other field, as field=value: checkpoints=[0,1], centre=false"
 
 
 def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+    """JSON, else a Python literal, else the text itself."""
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return read(text)
+    return text
 
 
-def _fields(pairs: list[str]) -> dict[str, Any]:
+def _fields(pairs: list[str], options: dict[str, Any]) -> dict[str, Any]:
+    """All fields: those of options, and those of ``--set``, which may not say one again."""
     fields = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
             raise InputError(f"--set {pair!r} is not allowed: write it as field=value")
+        if options.get(name) is not None or name in fields:
+            raise InputError(f"--set {pair!r}: {name} is given twice; expected once")
         fields[name] = _value(text)
-    return fields
+    return options | fields
 
 
 def summary(results: xr.Dataset) -> Table:
     """Table of a run's last checkpoint: a row a layer, each measure with its 95 % interval."""
-    table = Table(title=f"{results.attrs['title']}, epoch {float(results.checkpoint[-1]):g}")
+    when = f", epoch {float(results.checkpoint[-1]):g}" if "config" in results.attrs else ""
+    table = Table(title=escape(f"{results.attrs['title']}{when}"))
     for heading in ("layer", "corr(wRSM, iRSM) shared", "native"):
         table.add_column(heading)
-    for heading in ("variance explained", "others only", "RSM consistency"):
+    for heading in ("variance, published", "others only, means subtracted", "RSM consistency"):
         table.add_column(heading)
     last = results.isel(checkpoint=-1).sel(reading="published")
 
@@ -60,7 +67,7 @@ def summary(results: xr.Dataset) -> Table:
     for layer in results.layer.values:
         row = last.sel(layer=layer)
         table.add_row(
-            str(layer),
+            escape(str(layer)),
             cell(row.geometry_current.sel(space="shared")),
             cell(row.geometry_current.sel(space="native")),
             cell(row.variance_interval.sel(measure="published")),
@@ -79,9 +86,7 @@ def run(
     epochs: Annotated[int | None, typer.Option(help="passes over the training images")] = None,
     seed: Annotated[int | None, typer.Option(help="the one seed of all draws")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
-    fields: Annotated[
-        list[str] | None, typer.Option("--set", help="any other field, as field=value")
-    ] = None,
+    fields: Annotated[list[str] | None, typer.Option("--set", help=_ANY_OTHER)] = None,
     executor: Annotated[
         str | None, typer.Option(help="processes://4, dask://host:port or dask:///scheduler.json")
     ] = None,
@@ -103,7 +108,7 @@ def run(
         "seed": seed,
         "device": device,
     }
-    config = Config.from_preset(**(options | _fields(fields or [])))
+    config = Config.from_preset(**_fields(fields or [], options))
     save = None if save is None else writable_file(save)
     output = writable_folder(output)
     errors.print(needs(config, root, output))
@@ -134,22 +139,24 @@ def study(
     dataset: Annotated[str, typer.Option(help="digits, cifar10 or cifar100")] = "digits",
     architecture: Annotated[str, typer.Option(help="convnet or resnet18")] = "convnet",
     preset: Annotated[str, typer.Option(help="smoke, quick, fast or paper")] = "quick",
-    fields: Annotated[
-        list[str] | None, typer.Option("--set", help="any other field, as field=value")
-    ] = None,
+    fields: Annotated[list[str] | None, typer.Option("--set", help=_ANY_OTHER)] = None,
     root: Annotated[Path | None, typer.Option(help="folder of the data sets")] = None,
     output: Annotated[Path, typer.Option(help="folder for networks and results")] = Path("runs"),
     save: Annotated[Path | None, typer.Option(help="copy the answer to this file")] = None,
 ) -> None:
     """Ask a population one of the questions beyond the paper, and keep the answer."""
-    from shared_geometry.beyond.studies import study, study_path
+    from shared_geometry.beyond.studies import claim_of, study, study_path
 
     options = {"preset": preset, "dataset": dataset, "architecture": architecture}
-    config = Config.from_preset(**(options | _fields(fields or [])))
+    config = Config.from_preset(**_fields(fields or [], options))
     save = None if save is None else writable_file(save)
     with Bars(errors) as bars:
         found = study(name, config, root=root, output=output, progress=bars)
-    console.print(found)
+    claim = claim_of(name)
+    verdict = claim.judge(found)
+    console.print(f"{escape(claim.text)}: {verdict.outcome}", soft_wrap=True)
+    console.print(f"Rule: {escape(claim.rule)}", soft_wrap=True)
+    console.print(f"Found: {escape(verdict.value)}", soft_wrap=True)
     _deliver(study_path(name, config, output), save)
 
 
@@ -229,9 +236,15 @@ def main() -> None:
         errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
         full = error.filename2 or error.filename  # the second is where a copy goes
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.filename is None:
+                raise
+            errors.print(
+                f"[red]error:[/red] {escape(str(error.filename))}: {escape(str(error.strerror))}",
+                soft_wrap=True,
+            )
+            sys.exit(2)
         where = f" ({escape(str(full))})" if full else ""
         errors.print(
             f"[red]error:[/red] the disk is full{where}; what was finished is kept, and with "

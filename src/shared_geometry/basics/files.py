@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -92,9 +93,12 @@ def fresh(path: Path) -> Iterator[Path]:
     _sweep(path)
     aside = _aside(path)
     try:
+        aside.touch()
+        mode = stat.S_IMODE(aside.stat().st_mode)  # some writers would keep others from reading
         yield aside
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
+        os.chmod(aside, mode)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
@@ -196,13 +200,21 @@ def read_about(path: Path) -> dict | None:
 def reuse(path: Path, read: Callable[[Path], object]) -> object | None:
     """``read(path)`` if the file is sound; else None, and a bad one is set aside as ``.bad``.
 
+    Raises
+    ------
+    OSError
+        If the file cannot be read: it may be sound, and stays where it is.
+
     Warns
     -----
     SetAside
         Names a file that was set aside, and what is wrong with it.
     """
     path = Path(path)
-    if not path.exists():
+    try:
+        with open(path, "rb") as file:
+            file.read(1)
+    except FileNotFoundError:
         return None
     try:
         return read(path)

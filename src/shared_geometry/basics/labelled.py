@@ -93,6 +93,11 @@ def read_labelled(path: str | Path, form: int | str, remake: str) -> xr.Dataset:
         raise DataError(f"{path.name} cannot be read as netCDF: {error}") from error
     if dataset.attrs.get("format") != form:
         found = dataset.attrs.get("format", "none")
+        if isinstance(found, str) and found != "none" and found.split()[0] != str(form).split()[0]:
+            raise DataError(
+                f"{path.name} holds something else: its format is {found!r}, expected {form!r}, "
+                f"which `{remake}` makes"
+            )
         raise DataError(f"{path.name} has results format {found}, this version reads {form}")
     if dataset.attrs.get("sha256") != _digest(dataset):
         raise DataError(f"{path.name} does not match its checksum: it was altered or cut short")

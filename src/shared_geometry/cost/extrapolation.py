@@ -136,7 +136,8 @@ def needs_table(
 def memory_sentence(scale: Mapping[str, Any]) -> str:
     """Memory of an analysis at the paper's size, as foreseen and as measured."""
     paper = scale["paper"]
-    ratios = [p["foreseen"] / p["memory"] for points in scale["growth"].values() for p in points]
+    sizes = [paper, *(p for points in scale["growth"].values() for p in points)]
+    ratios = [p["foreseen"] / p["memory"] for p in sizes]
     return (
         f"At the paper's size ({paper['networks']} networks, {paper['units']:,} units, "
         f"{paper['images']:,} images) a task took {number(paper['memory'])} GB, "

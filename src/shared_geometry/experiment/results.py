@@ -6,9 +6,10 @@ import numpy as np
 import torch
 import xarray as xr
 
+from shared_geometry.basics.files import writable_file
 from shared_geometry.basics.labelled import read_labelled, write_labelled
 from shared_geometry.config import Config
-from shared_geometry.errors import DataError
+from shared_geometry.errors import DataError, InputError
 from shared_geometry.experiment.analysis import BOUNDS, KINDS, READINGS, SPACES, VARIANCE
 
 FORMAT = 4
@@ -133,7 +134,18 @@ def save_results(results: xr.Dataset, path: Path) -> xr.Dataset:
     -------
     xarray.Dataset
         The results as `load_results` will read them.
+
+    Raises
+    ------
+    InputError
+        If these are no results, or the file cannot be written.
     """
+    if not isinstance(results, xr.Dataset) or not set(_RSMS) <= set(results):
+        raise InputError(
+            f"results are a {type(results).__name__} without {', '.join(_RSMS)}; expected what "
+            "an experiment or a comparison returned"
+        )
+    path = writable_file(path)
     write_labelled(_packed(results), path, FORMAT)
     return load_results(path)
 

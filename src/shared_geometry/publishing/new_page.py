@@ -10,9 +10,11 @@ from shared_geometry.basics.wording import NAMES
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.results import config_of, load_results
 from shared_geometry.publishing.pages import MANIFEST, find_root, read_pages
+from shared_geometry.reports.populations import named_for
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _CHAPTER = "experiment"
+_RESERVED = ("genindex", "index", "py-modindex", "search")
 SUMS = "SHA256SUMS"
 
 
@@ -62,7 +64,8 @@ def add_page(
     Raises
     ------
     InputError
-        If the name is no page's name, or another chapter's, or that of a page with another title.
+        If the name is no page's name, or another chapter's, or another condition's, or that of a
+        page with another title.
     DataError
         If the file is no sound results file, or ``root`` is not in the repository.
     """
@@ -71,6 +74,14 @@ def add_page(
     name = name or f"{config.dataset}-{config.architecture}"
     if not _NAME.fullmatch(name):
         raise InputError(f"page name {name!r}: small letters, digits and hyphens are allowed")
+    if name in _RESERVED:
+        raise InputError(f"page {name!r} is a page that Sphinx makes; choose another name")
+    shows, named = (config.dataset, config.architecture), named_for(name)
+    if named and shows != named:
+        raise InputError(
+            f"page {name!r} is named for {'-'.join(named)}, and the results are of "
+            f"{'-'.join(shows)}; choose another name"
+        )
     pages = {page.name: page for page in read_pages(root)}
     if name in pages and (pages[name].chapter != _CHAPTER or name == _CHAPTER):
         raise InputError(f"page {name!r} is a chapter of its own; choose another name")

@@ -222,7 +222,8 @@ def _control_sentence(found: xr.Dataset) -> str:
     if kept := [block for block in off_before if block not in off]:
         worth = 100 * found.loss_interval.sel(population=CONTROL, bound="estimate", block=kept)
         said += (
-            f" Yet the branch{'es' if len(kept) > 1 else ''} that it keeps so, of {_listed(kept)}, "
+            f" Yet what stays on without the penalty and goes with it, the branch"
+            f"{'es' if len(kept) > 1 else ''} of {_listed(kept)}, "
             f"{'are' if len(kept) > 1 else 'is'} worth {span(worth, 1)} points of accuracy there."
         )
     return said

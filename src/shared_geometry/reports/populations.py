@@ -42,7 +42,7 @@ def has_papers_length(results: xr.Dataset) -> bool:
     )
 
 
-def _named_for(name: str) -> Condition | None:
+def named_for(name: str) -> Condition | None:
     """The condition that a file's name says."""
     for condition in CONDITIONS:
         page = page_of(condition)
@@ -52,7 +52,7 @@ def _named_for(name: str) -> Condition | None:
 
 
 def _check(name: str, results: xr.Dataset) -> None:
-    config, named = config_of(results), _named_for(name)
+    config, named = config_of(results), named_for(name)
     if named and (config.dataset, config.architecture) != named:
         raise DataError(
             f"{name}.nc holds {config.architecture} on {config.dataset}; expected {named[1]} on "
@@ -107,5 +107,5 @@ def besides(published: Mapping[str, xr.Dataset]) -> list[xr.Dataset]:
     """Populations of the paper's conditions that do not judge them."""
     judging = set(judges(published).values())
     return [
-        results for name, results in published.items() if _named_for(name) and name not in judging
+        results for name, results in published.items() if named_for(name) and name not in judging
     ]

@@ -11,6 +11,7 @@ to solve, and `shared_geometry.srm.solver` does.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from numbers import Integral, Real
 from typing import Self
 
 import torch
@@ -124,13 +125,13 @@ class SRM(Estimator):
                 "center=False with backend='brainiak': BrainIAK's probabilistic SRM always "
                 "subtracts the units' means; expected backend 'torch' or 'brainiak-det'"
             )
-        if isinstance(self.tol, bool) or not isinstance(self.tol, int | float) or not self.tol >= 0:
+        if isinstance(self.tol, bool) or not isinstance(self.tol, Real) or not self.tol >= 0:
             raise InputError(f"tol={self.tol!r}; expected a number that is 0 or more")
         if self.device is not None:
             resolve_device(self.device)
         for name, least in (("max_sweeps", 1), ("n_init", 1), ("random_state", 0)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
                 raise InputError(f"{name}={value!r}; expected an integer that is {least} or more")
 
     def _networks_and_means(

@@ -17,6 +17,29 @@ ONLY = "activity"  # what a layer is called that came without a name
 _FORM = "a list with one array (n_units, n_images) a network, or a dict of such lists by layer"
 
 
+_SEEN = "shared_geometry_seen"
+
+
+def mark_seen(activity: Tensor, digest: str) -> None:
+    """Note which images, in which order, an array of activity is of."""
+    setattr(activity, _SEEN, digest)
+
+
+def _recorded_alike(found: Mapping[str, Networks]) -> None:
+    """Refuse arrays that were recorded on other images, or on these in another order."""
+    first = None
+    for layer, networks in found.items():
+        for i, activity in enumerate(networks):
+            digest = getattr(activity, _SEEN, None)
+            first = first or digest
+            if digest and digest != first:
+                raise InputError(
+                    f"{_where(i, layer)} was recorded on other images than those before it, or on "
+                    "the same in another order: record all in one call, or with a loader that does "
+                    "not shuffle"
+                )
+
+
 def _where(network: int, layer: str) -> str:
     return f"network {network}" + ("" if layer == ONLY else f" in layer {layer!r}")
 
@@ -87,7 +110,9 @@ def layers(activities: Any, n_labels: int | None = None) -> dict[str, list[Tenso
         activities = {ONLY: activities}
     if not activities:
         raise InputError(f"activities are empty; give {_FORM}")
-    found = {layer: _population(x, layer) for layer, x in named(activities).items()}
+    activities = named(activities)
+    found = {layer: _population(x, layer) for layer, x in activities.items()}
+    _recorded_alike(activities)
     first = next(iter(found))
     for layer, networks in found.items():
         if len(networks) != len(found[first]):

@@ -10,6 +10,7 @@ from torch import Tensor
 from shared_geometry.basics.arrays import Array
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.nulls import random_order
+from shared_geometry.networks.activations import draw_units
 from shared_geometry.rsa import compare_rsms, rsm
 from shared_geometry.srm import SRM
 from shared_geometry.srm.score import explained_power, part_of, power
@@ -32,6 +33,7 @@ class Placed(NamedTuple):
     control_variance: Tensor  # (n_shuffles,)
     rsms: dict[str, Tensor]  # its own, and against the response; (n_held_out, n_held_out)
     images: Tensor  # (n_held_out,), which images these are, sorted by class
+    units: list[Tensor]  # of each network and, last, of the newcomer: the rows that were kept
 
 
 def place(
@@ -86,6 +88,7 @@ def place(
     alignment, held_out = preparation.split(classes, how)
     most = preparation.units_allowed(how, len(alignment))
     x, units = preparation.population(everyone, most, how.seed, layer)
+    rows = [draw_units(len(a), most, how.seed, i, layer) for i, a in enumerate(everyone)]
     k = preparation.components(how, units, len(alignment))
     *known, new = x
     space = SRM(k).fit([a[:, alignment] for a in known])
@@ -112,4 +115,5 @@ def place(
         torch.tensor([row[3] for row in shuffled]),
         {"within the newcomer": own, "newcomer with the space": between},
         held_out,
+        rows,
     )

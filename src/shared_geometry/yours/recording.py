@@ -1,5 +1,6 @@
 """Networks of your own and images to activity: X, units x images, of every network and layer."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from shared_geometry.basics.devices import resolve_device
 from shared_geometry.errors import InputError
 from shared_geometry.networks.activations import draw_units
 from shared_geometry.networks.hooks import Recorder
-from shared_geometry.yours.inputs import named
+from shared_geometry.yours.inputs import mark_seen, named
 from shared_geometry.yours.preparation import Numbers
 
 Layers = str | Sequence[str] | Mapping[str, str | Sequence[str]]
@@ -35,6 +36,11 @@ class Recorded(dict[str, list[Tensor]]):
     ----------
     labels : sequence or None
         Class of each image, where the images came with one.
+
+    Notes
+    -----
+    Each array remembers which images it is of, in which order (`inputs.seen`), until something new
+    is computed from it.
     """
 
     def __init__(self, activities: Mapping[str, list[Tensor]], labels: Any = None) -> None:
@@ -55,8 +61,9 @@ def record(
     """Activity of torch networks in some layers, all on the same images.
 
     The images are gone through once, and each batch is shown to every network: a loader may shuffle
-    them.  The networks run in evaluation mode and without gradients; afterwards, and after an error
-    too, they are as they were.
+    them.  Another call would then show them in another order: what is to be compared is recorded in
+    one call, or with a loader that does not shuffle.  The networks run in evaluation mode and
+    without gradients; afterwards, and after an error too, they are as they were.
 
     Parameters
     ----------
@@ -104,14 +111,32 @@ def record(
             stack.enter_context(_placed(network, place))
             recorders.append(stack.enter_context(recorder))
         labels: list[Any] = []
+        shown = hashlib.sha256()
         for batch, classes in _batches(images, how.batch_size):
-            for recorder in recorders:
-                recorder.feed(_as_input(batch, recorder.network))
+            for i, recorder in enumerate(recorders):
+                _feed(recorder, batch, i)
+            shown.update(batch.detach().cpu().contiguous().view(torch.uint8).numpy().data)
             labels.append(classes)
         if not labels:
             raise InputError("images are empty: the loader yielded no batch")
     found = [recorder.activity() for recorder in recorders]
+    for of_network in found:
+        for activity in of_network.values():
+            mark_seen(activity, shown.hexdigest())
     return Recorded({label: [x[label] for x in found] for label in paths[0]}, _joined(labels))
+
+
+def _feed(recorder: Recorder, batch: Tensor, number: int) -> None:
+    try:
+        recorder.feed(_as_input(batch, recorder.network))
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        kind = str(batch.dtype).removeprefix("torch.")
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"network {number} does not take a batch of shape {tuple(batch.shape)} in {kind}: {why}"
+        ) from error
 
 
 def _networks(networks: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
