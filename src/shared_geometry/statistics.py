@@ -146,7 +146,7 @@ def bootstrap_pairs(
     Parameters
     ----------
     matrix : array of shape (n_networks, n_networks)
-        Symmetric; the diagonal is not used.
+        Both directions of a pair count, which may differ; the diagonal is not used.
     n_resamples, level, seed, limits
         As in `bootstrap_shared`.
 
@@ -161,7 +161,7 @@ def bootstrap_pairs(
     m.fill_diagonal_(0)
     n, total = len(m), m.sum()
     mean = total / (n * (n - 1))
-    pseudo = n * mean - (total - 2 * m.sum(1)) / (n - 2) if n > 2 else mean.expand(n)
+    pseudo = n * mean - (total - m.sum(0) - m.sum(1)) / (n - 2) if n > 2 else mean.expand(n)
     how = {"n_resamples": n_resamples, "level": level, "seed": seed}
     return bootstrap_shared(pseudo, limits=limits, **how)
 
