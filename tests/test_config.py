@@ -22,6 +22,7 @@ BAD = {
     "unknown preset": ({"preset": "slow"}, "'smoke', 'quick', 'fast' or 'paper'"),
     "preset of a wrong type": ({"preset": 3}, "preset=3"),
     "misspelt name": ({"netwroks": 3}, "unknown parameter 'netwroks'; known are"),
+    "one dimension, in which no pattern correlates": ({"components": 1}, "components=1"),
     "k above the units": ({"components": 999}, "components=999 is larger than max_units=150"),
     "falling checkpoints": ({"checkpoints": [2, 1]}, "rising order"),
     "checkpoint after the end": ({"epochs": 2, "checkpoints": [0, 5]}, "lies after the last epoch"),
@@ -84,7 +85,7 @@ def remade(config):
     words = shlex.split(config.command)[2:]
     pairs = list(zip(words[::2], words[1::2], strict=True))
     flags = {name[2:]: value for name, value in pairs if name != "--set"}
-    return Config.from_preset(**flags, **_fields([v for name, v in pairs if name == "--set"]))
+    return Config.from_preset(**_fields([v for name, v in pairs if name == "--set"], flags))
 
 
 EPOCHS = st.lists(st.integers(0, 20).map(lambda i: i / 4), min_size=1, max_size=4, unique=True)
@@ -97,7 +98,7 @@ CHANGES = st.fixed_dictionaries(
         "train_images": st.sampled_from([None, 300, 10_000]),
         "networks": st.integers(2, 12),
         "learning_rate": st.one_of(st.none(), st.floats(1e-6, 10)),
-        "components": st.one_of(st.none(), st.integers(1, 64)),
+        "components": st.one_of(st.none(), st.integers(2, 64)),
         "seed": st.integers(0, 2**63 - 1),
         "recipe": st.sampled_from(["fast", "paper"]),
         "stem": st.sampled_from(["imagenet", "cifar"]),

@@ -389,6 +389,7 @@ def with_nan(unit=0):
         (turned(), np.arange(IMAGES), "a label of its own"),
         (turned(), [[1], [2, 3]] * 120, "several lengths; expected one class an image"),
         (with_nan(), None, "network 2 holds 1 values that are NaN or infinite"),
+        ([np.ones((24, 240)), *response()[None]], None, "network 0 has one value in all its units"),
         ({"a": turned(), "b": with_nan()}, None, "network 2 in layer 'b' holds 1 values"),
         ([x[:, :10] for x in turned()], None, "of 10 images leaves 8 to align and 2 to measure"),
     ],

@@ -147,7 +147,7 @@ class Config(Parameters):
         0.8, gt=0, lt=1, description="part of the unseen images on which SRM is fitted"
     )
     components: int | None = Field(
-        None, ge=1, description="k, the dimension of the shared space; None: the number of units"
+        None, ge=2, description="k, the dimension of the shared space; None: the number of units"
     )
     centre: bool = Field(True, description="subtract each unit's mean before fitting SRM")
     solver: Literal["torch", "brainiak", "brainiak-det"] = Field(

@@ -103,8 +103,9 @@ def layers(activities: Any, n_labels: int | None = None) -> dict[str, list[Tenso
     Raises
     ------
     InputError
-        If it is of another form, has fewer than two networks, holds NaN or infinities, if two
-        layers have one name, or if networks, layers or labels differ in the number of images.
+        If it is of another form, has fewer than two networks, holds NaN or infinities or nothing
+        that varies over units, if two layers have one name, or if networks, layers or labels differ
+        in the number of images.
     """
     if not isinstance(activities, Mapping):
         activities = {ONLY: activities}
@@ -125,6 +126,11 @@ def layers(activities: Any, n_labels: int | None = None) -> dict[str, list[Tenso
         for i, x in enumerate(networks):
             if bad := int((~x.isfinite()).sum()):
                 raise InputError(f"{_where(i, layer)} holds {bad} values that are NaN or infinite")
+            if (x == x[:1]).all():
+                raise InputError(
+                    f"{_where(i, layer)} has one value in all its units for every image; expected "
+                    "patterns that vary over units"
+                )
     return found
 
 

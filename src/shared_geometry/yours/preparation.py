@@ -30,7 +30,7 @@ class Numbers(Parameters):
 class Choices(Numbers):
     """What a comparison lets one choose, as the fields of these names in `Config`."""
 
-    components: int | None = Field(None, ge=1)
+    components: int | None = Field(None, ge=2)
     max_units: int | None = Field(None, ge=2)
     alignment_fraction: float = Field(0.8, gt=0, lt=1)
     display_images: int = Field(100, ge=2, le=2000)
