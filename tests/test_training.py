@@ -100,6 +100,25 @@ def test_checkpoints_rise_from_the_untrained_network_to_the_last_epoch(architect
     assert sum(0 < c < 1 for c in checkpoints) == 5
 
 
+@given(st.sampled_from(["fast", "paper"]), st.sampled_from(["convnet", "resnet18"]),
+       st.integers(10, 60_000))  # fmt: skip
+@settings(deadline=None)
+def test_no_two_checkpoints_are_one_network_and_each_says_when_it_was(name, architecture, n):
+    how = recipe(name, architecture).told_apart(n)
+    steps = list(how.checkpoint_steps(n).values())
+    assert len(set(steps)) == len(steps)
+    assert (how.checkpoints[0], how.checkpoints[-1]) == (0, how.epochs)
+    at = np.array(steps) / how.steps_per_epoch(n)
+    np.testing.assert_allclose(how.checkpoints, at, atol=0.0051)
+
+
+def test_of_many_images_checkpoints_are_the_recipe_s_own():
+    for name in ("fast", "paper"):
+        for architecture in ("convnet", "resnet18"):
+            assert recipe(name, architecture).told_apart(50_000) == recipe(name, architecture)
+    assert recipe("fast", "convnet").told_apart(1000).checkpoints[:4] == (0, 0.14, 0.57, 1)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -103,6 +103,8 @@ def plan(config: Config, root: str | Path | None = None, output: str | Path = "r
         learning_rate=config.learning_rate,
         checkpoints=config.checkpoints,
     )
+    if config.checkpoints is None:
+        how = how.told_apart(len(data.train))
     layers = {k: v for k, v in recorded_layers(config.architecture).items() if k != "logits"}
     network = build(config, data, 0)
     sizes = layer_sizes(network, tuple(data.test.images.shape[1:]), layers)

@@ -91,6 +91,16 @@ class Recipe:
         steps = self.steps_per_epoch(n_images)
         return {c: max(round(c * steps), int(c > 0)) for c in self.checkpoints}
 
+    def told_apart(self, n_images: int) -> "Recipe":
+        """The same with no two checkpoints after one step, each at the epoch when it is taken.
+
+        A small set of images has few steps an epoch; of 50,000 images nothing changes.  Epochs are
+        rounded to a hundredth.
+        """
+        steps = self.steps_per_epoch(n_images)
+        taken = dict.fromkeys(self.checkpoint_steps(n_images).values())
+        return replace(self, checkpoints=tuple(round(step / steps, 2) for step in taken))
+
 
 _PAPER = {
     "convnet": Recipe("paper", 50, 32, "rmsprop", 1e-4, "plateau", (), least_rate=1e-5, decay=1e-6),
