@@ -47,6 +47,15 @@ def test_a_sentence_follows_the_numbers(results, name):
     assert getattr(report, name)(other) != said
 
 
+def test_the_time_of_networks_that_were_trained_before_is_told(results):
+    found = results.assign_attrs(seconds=0.4, seconds_training=5000.0)
+    assert "; finished in 0 s, trained in 5000 s over all networks; " in report.provenance_line(
+        found
+    )
+    del found.attrs["seconds_training"]  # a study's answer
+    assert "; 0 s; " in report.provenance_line(found)
+
+
 def test_the_rsm_sentence_quotes_estimate_and_interval(results):
     row = results.isel(checkpoint=-1, layer=-1).sel(reading="published", space="shared")
     estimate, low, high = row.geometry_current.values

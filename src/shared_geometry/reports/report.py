@@ -45,8 +45,17 @@ def provenance_line(found: xr.Dataset) -> str:
         f"{config.networks} {_subject(found)}, recipe “{config.recipe}”, "
         f"{training_length(found)}, seed {config.seed}; "
         f"commit {found.attrs['commit'][:12]}; {found.attrs['hardware']}; "
-        f"{float(found.attrs['seconds']):.0f} s; {revised}{found.attrs['command']}"
+        f"{_took(found)}; {revised}{found.attrs['command']}"
     )
+
+
+def _took(found: xr.Dataset) -> str:
+    """Time of a study, or of a run, which may have found networks that were trained before."""
+    took = f"{float(found.attrs['seconds']):.0f} s"
+    if "seconds_training" not in found.attrs:
+        return took
+    training = float(found.attrs["seconds_training"])
+    return f"finished in {took}, trained in {training:.0f} s over all networks"
 
 
 def source_note(found: xr.Dataset) -> str:
