@@ -222,9 +222,10 @@ def _control_sentence(found: xr.Dataset) -> str:
     if kept := [block for block in off_before if block not in off]:
         worth = 100 * found.loss_interval.sel(population=CONTROL, bound="estimate", block=kept)
         said += (
-            f" Yet what stays on without the penalty and goes with it, the branch"
-            f"{'es' if len(kept) > 1 else ''} of {_listed(kept)}, "
-            f"{'are' if len(kept) > 1 else 'is'} worth {span(worth, 1)} points of accuracy there."
+            f" Yet the {'branches that stay' if len(kept) > 1 else 'branch that stays'} on without "
+            f"the penalty and {'go with it, those' if len(kept) > 1 else 'goes with it, that'} of "
+            f"{_listed(kept)}, {'are' if len(kept) > 1 else 'is'} worth {span(worth, 1)} points of "
+            "accuracy there."
         )
     return said
 
