@@ -104,5 +104,5 @@ def test_the_table_has_a_column_a_scenario_and_counts_machines():
 
 def test_sentences_say_what_was_measured():
     assert "took 3.00 GB, 3.30 GB were foreseen" in memory_sentence(SCALE)
-    assert "2.00 to 2.00 times" in memory_sentence(SCALE)
+    assert "1.10 to 2.00 times" in memory_sentence(SCALE)
     assert "layers × checkpoints 1.00 and 0.00" in growth_sentence(SCALE)
