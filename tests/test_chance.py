@@ -32,7 +32,6 @@ from shared_geometry.experiment.analysis import (
     variance_explained,
 )
 from shared_geometry.experiment.controls import lone_shuffles, shuffled_control
-from shared_geometry.experiment.population import silent
 from shared_geometry.figures import chance as figures
 from shared_geometry.reports import chance as chance_report
 from shared_geometry.reports import chance_tables
@@ -406,7 +405,7 @@ def test_a_wide_layer_is_cut_to_the_units_that_take_part(monkeypatch):
 def test_a_run_without_untrained_networks_is_refused():
     it = SimpleNamespace(recipe=SimpleNamespace(checkpoints=(1.0, 2.0)))
     with pytest.raises(InputError, match="checkpoint 0"):
-        chance.measure(it, silent)
+        chance.check(it)
 
 
 def made_up(found, layers, low=0.5):

@@ -142,7 +142,7 @@ def test_a_study_says_its_claim_and_its_verdict(tmp_path):
     assert f"Rule: {claim.rule}" in done.stdout
     shown = command("show", "heads.nc", cwd=tmp_path)
     assert shown.returncode == 2
-    assert "heads.nc holds something else: its format is 'heads " in shown.stderr
+    assert "heads.nc has format 'heads " in shown.stderr
 
 
 def test_a_full_disk_is_named_by_the_file_that_does_not_fit(monkeypatch, capsys):

@@ -124,7 +124,8 @@ def test_published_cross_checks_are_found_and_reported(finished, by_brainiak, tm
     gap, where = largest_difference(results, by_brainiak, published=False)
     assert f"BrainIAK DetSRM: by at most {gap:.4f}" in text
     assert where in text
-    assert f" s; `{by_brainiak.attrs['command']}`." in text  # to be copied: no typography in it
+    command = by_brainiak.attrs["command"]  # to be copied: no typography in it
+    assert f" over all networks; `{command}`." in text
 
 
 def test_a_fraction_that_leaves_a_class_without_a_held_out_image_is_refused(tmp_path):

@@ -63,7 +63,7 @@ def test_a_changed_number_is_noticed(results, tmp_path):
 def test_a_foreign_file_is_refused(tmp_path):
     path = tmp_path / "foreign.nc"
     xr.Dataset({"x": ("t", [1.0])}).to_netcdf(path, engine="h5netcdf")
-    with pytest.raises(DataError, match="format none"):
+    with pytest.raises(DataError, match="format 'none'"):
         load_results(path)
     path.write_text("hello")
     with pytest.raises(DataError, match="cannot be read"):

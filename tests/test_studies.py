@@ -56,6 +56,22 @@ def test_a_study_is_made_once_and_says_how(trial, tmp_path):
     assert json.loads(found.attrs["recipe"])["epochs"] == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "fields", "words"),
+    [
+        ("chance", {"checkpoints": (0.5, 1.0)}, "begin after training has"),
+        ("dynamics", {"checkpoints": (0.5, 1.0)}, "begin after training has"),
+        ("dynamics", {"analysed": (0.5, 1.0)}, "begin after training has"),
+        ("choices", {"solver": "brainiak"}, "one of the choices is to keep them"),
+    ],
+)
+def test_what_a_study_cannot_do_with_is_refused_before_training(tmp_path, name, fields, words):
+    config = Config.from_preset("smoke", **fields)
+    with pytest.raises(InputError, match=words):
+        studies.study(name, config, output=tmp_path)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 def test_a_damaged_answer_is_named_and_made_again(trial, tmp_path):
     studies.study("trial", SMOKE, output=tmp_path)
     path = studies.study_path("trial", SMOKE, tmp_path)
@@ -68,7 +84,7 @@ def test_a_damaged_answer_is_named_and_made_again(trial, tmp_path):
 def test_an_answer_of_another_form_is_named_and_made_again(trial, tmp_path):
     studies.study("trial", SMOKE, output=tmp_path)
     trial.FORMAT = 4
-    with pytest.warns(SetAside, match="format trial 3, this version reads trial 4"):
+    with pytest.warns(SetAside, match="format 'trial 3'; expected 'trial 4'"):
         studies.study("trial", SMOKE, output=tmp_path)
     assert trial.measured == 2
 

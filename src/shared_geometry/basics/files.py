@@ -94,11 +94,12 @@ def fresh(path: Path) -> Iterator[Path]:
     aside = _aside(path)
     try:
         aside.touch()
-        mode = stat.S_IMODE(aside.stat().st_mode)  # some writers would keep others from reading
+        mode = aside.stat().st_mode
         yield aside
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
-        os.chmod(aside, mode)
+        if aside.stat().st_mode != mode:  # some writers would keep others from reading
+            os.chmod(aside, stat.S_IMODE(mode))
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)

@@ -91,14 +91,11 @@ def read_labelled(path: str | Path, form: int | str, remake: str) -> xr.Dataset:
         dataset = xr.load_dataset(path, engine="h5netcdf", mask_and_scale=False)
     except Exception as error:
         raise DataError(f"{path.name} cannot be read as netCDF: {error}") from error
-    if dataset.attrs.get("format") != form:
-        found = dataset.attrs.get("format", "none")
-        if isinstance(found, str) and found != "none" and found.split()[0] != str(form).split()[0]:
-            raise DataError(
-                f"{path.name} holds something else: its format is {found!r}, expected {form!r}, "
-                f"which `{remake}` makes"
-            )
-        raise DataError(f"{path.name} has results format {found}, this version reads {form}")
+    found = dataset.attrs.get("format", "none")
+    if found != form:
+        raise DataError(
+            f"{path.name} has format {found!r}; expected {form!r}, which `{remake}` makes"
+        )
     if dataset.attrs.get("sha256") != _digest(dataset):
         raise DataError(f"{path.name} does not match its checksum: it was altered or cut short")
     return dataset

@@ -3,9 +3,9 @@
 A study is a folder here.  Its ``study.py`` has a function ``measure(it, progress)`` from a plan,
 whose networks are trained, to a labelled data set, and a number ``FORMAT``, to be raised when that
 changes; ``CLAIM`` is what it puts to the test.  ``USES`` may name modules elsewhere that its
-numbers depend on, ``BY_BRAINIAK = True`` says that it cannot do without BrainIAK, and
-``ARCHITECTURES`` of which networks alone it can ask.  It is found by the folder's name, run once,
-kept beside the results of the run, and read again.
+numbers depend on, ``ARCHITECTURES`` of which networks alone it can ask, and ``check(it)`` refuses a
+plan that it cannot ask.  It is found by the folder's name, run once, kept beside the results of the
+run, and read again.
 """
 
 import pkgutil
@@ -29,7 +29,6 @@ from shared_geometry.experiment.plan import plan
 from shared_geometry.experiment.population import Progress, silent, train
 from shared_geometry.experiment.results import config_of
 from shared_geometry.networks.architectures import ARCHITECTURES
-from shared_geometry.srm import reference
 
 
 def names() -> list[str]:
@@ -116,9 +115,9 @@ def study(
             f"architecture={config.architecture!r} is not allowed for the study {name!r}: "
             f"{' or '.join(architectures(name))}"
         )
-    if getattr(_module(name), "BY_BRAINIAK", False):
-        reference.require()
     it = plan(config, root, writable_folder(output))
+    if check := getattr(_module(name), "check", None):
+        check(it)
     path, origin = study_path(name, config, output), it.origin | {"code": _code(name)}
     with locked(it.folder.with_name(f".{it.folder.name}.lock")):
         ready = reuse(path, lambda p: load_study(name, p))

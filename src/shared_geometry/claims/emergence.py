@@ -18,10 +18,11 @@ import xarray as xr
 
 from shared_geometry.basics.wording import layer_name
 from shared_geometry.claims.catalogue import Claim
-from shared_geometry.claims.judging import NO_BEGINNING, UNDECIDED, Found, all_above
+from shared_geometry.claims.judging import UNDECIDED, Found, all_above
+from shared_geometry.claims.rules import NO_BEGINNING
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS
-from shared_geometry.experiment.results import config_of
+from shared_geometry.experiment.results import config_of, shows_training
 from shared_geometry.rsa import compare_rsms
 from shared_geometry.statistics import bootstrap_mean
 
@@ -32,9 +33,8 @@ FIRST = 1.0  # the epoch by which we ask
 
 def _course(results: xr.Dataset) -> xr.DataArray:
     """Correlation with the final geometry: (layer, checkpoint, bound)."""
-    checkpoints = results.checkpoint.values
-    if len(checkpoints) < 2 or checkpoints[0] != 0:
-        shown = ", ".join(f"{c:g}" for c in checkpoints)
+    if not shows_training(results):
+        shown = ", ".join(f"{c:g}" for c in results.checkpoint.values)
         raise InputError(
             f"checkpoints {shown}: a way has a start and an end; expected 0 and another one"
         )
@@ -234,7 +234,7 @@ def reliability(consistency: float, n: int) -> float:
 
 def judge(results: xr.Dataset) -> Found:
     """Share of the way that is covered by the end of the first epoch, layer by layer."""
-    if results.checkpoint.values[0] != 0 or results.sizes["checkpoint"] == 1:
+    if not shows_training(results):
         return Found(UNDECIDED, NO_BEGINNING)
     if results.checkpoint.values[-1] <= FIRST:
         return Found(UNDECIDED, "the run ends within its first epoch")

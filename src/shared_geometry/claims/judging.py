@@ -15,7 +15,6 @@ from shared_geometry.basics.wording import interval_text
 
 HOLDS, IN_PART, FAILS = "holds", "holds in part", "does not hold"
 UNDECIDED = "cannot be told"
-NO_BEGINNING = "the networks were not looked at before training and at the end"
 
 HIGH = 0.8  # a correlation at least this high is called high
 NO_STRUCTURE = 0.1  # a correlation at most this far from zero is called none

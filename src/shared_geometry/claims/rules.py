@@ -21,7 +21,6 @@ from shared_geometry.claims.judging import (
     HOLDS,
     IN_PART,
     NEAR,
-    NO_BEGINNING,
     NO_STRUCTURE,
     UNDECIDED,
     Found,
@@ -30,10 +29,11 @@ from shared_geometry.claims.judging import (
     higher,
     overall,
 )
-from shared_geometry.experiment.results import CHANNELS, config_of, native_control
+from shared_geometry.experiment.results import CHANNELS, config_of, native_control, shows_training
 from shared_geometry.srm.score import explained_with
 from shared_geometry.theory.propositions import deviation, response_of, same_geometry
 
+NO_BEGINNING = "the networks were not looked at before training and at the end"
 CHANCE = 0.05  # largest p of an order of layers that counts
 _ONE_UNIT_A_CHANNEL = "dense"  # such a layer
 
@@ -133,7 +133,7 @@ def _layers(values: xr.DataArray) -> list[tuple[str, np.ndarray]]:
 
 
 def _rises(values: xr.DataArray, resampled: bool) -> Found:
-    if values.checkpoint[0] != 0 or len(values.checkpoint) == 1:
+    if not shows_training(values):
         return Found(UNDECIDED, NO_BEGINNING)
     first, last = (_layers(values.isel(checkpoint=place)) for place in (0, -1))
     parts = [higher(before, after) for (_, before), (_, after) in zip(first, last, strict=True)]

@@ -17,8 +17,8 @@ from shared_geometry.statistics import (
     CORRELATION,
     SHARE,
     Interval,
-    bootstrap_mean,
     bootstrap_pairs,
+    bootstrap_shared,
     correlation_of_means,
 )
 
@@ -253,13 +253,13 @@ def share_intervals(shares: torch.Tensor, settings: Settings) -> torch.Tensor:
     Tensor of shape (n_measures, 3)
         See `BOUNDS`.
     """
-    if shares.shape[1] == 2:
-        means = shares.mean(1).tolist()
-        lows = [min(mean, least) for mean, least in zip(means, _LEAST_OF_TWO, strict=False)]
-        rows = [(mean, low, 1.0) for mean, low in zip(means, lows, strict=True)]
-    else:
-        how = {"n_resamples": settings.n_resamples, "seed": settings.seed}
-        rows = [bootstrap_mean(row, limits=SHARE, **how) for row in shares]
+    how = {"n_resamples": settings.n_resamples, "seed": settings.seed}
+    low, high = SHARE
+    lows = _LEAST_OF_TWO if shares.shape[1] == 2 else [low] * len(shares)
+    rows = [
+        bootstrap_shared(row, limits=(least, high), **how)
+        for row, least in zip(shares, lows, strict=False)
+    ]
     return torch.tensor(rows, dtype=torch.float64)
 
 

@@ -176,6 +176,12 @@ def native_control(results: xr.Dataset) -> str:
     return results.attrs.get("native_control", UNITS)
 
 
+def shows_training(results: xr.Dataset | xr.DataArray) -> bool:
+    """Whether networks were looked at before training, and later again."""
+    checkpoints = results.checkpoint.values
+    return len(checkpoints) > 1 and checkpoints[0] == 0
+
+
 def config_of(results: xr.Dataset) -> Config:
     """The config that made ``results``.
 

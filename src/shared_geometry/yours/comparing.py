@@ -101,7 +101,8 @@ def compare(
     parts, units, ks = [], [], []
     for label, networks in layers.items():
         most = preparation.units_allowed(how, len(alignment))
-        x, kept = preparation.population(networks, most, how.seed, label)
+        x, rows = preparation.population(networks, most, how.seed, label)
+        kept = [len(of_network) for of_network in rows]
         activity = Activity(x[..., alignment], x[..., held_out], classes[held_out])
         units.append(kept)
         ks.append(preparation.components(how, kept, len(alignment)))

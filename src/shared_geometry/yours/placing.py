@@ -10,7 +10,6 @@ from torch import Tensor
 from shared_geometry.basics.arrays import Array
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.nulls import random_order
-from shared_geometry.networks.activations import draw_units
 from shared_geometry.rsa import compare_rsms, rsm
 from shared_geometry.srm import SRM
 from shared_geometry.srm.score import explained_power, part_of, power
@@ -88,8 +87,7 @@ def place(
     alignment, held_out = preparation.split(classes, how)
     most = preparation.units_allowed(how, len(alignment))
     x, units = preparation.population(everyone, most, how.seed, layer)
-    rows = [draw_units(len(a), most, how.seed, i, layer) for i, a in enumerate(everyone)]
-    k = preparation.components(how, units, len(alignment))
+    k = preparation.components(how, [len(rows) for rows in units], len(alignment))
     *known, new = x
     space = SRM(k).fit([a[:, alignment] for a in known])
     shared = torch.stack(space.transform([a[:, held_out] for a in known])).mean(0)
@@ -115,5 +113,5 @@ def place(
         torch.tensor([row[3] for row in shuffled]),
         {"within the newcomer": own, "newcomer with the space": between},
         held_out,
-        rows,
+        units,
     )

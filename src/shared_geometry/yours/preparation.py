@@ -83,7 +83,7 @@ def components(how: Choices, units: Sequence[int], n_alignment: int) -> int:
 
 def population(
     networks: Sequence[Tensor], max_units: int, seed: int, layer: str
-) -> tuple[Tensor, list[int]]:
+) -> tuple[Tensor, list[Tensor]]:
     """The networks of one layer as one array, each image's activity standardised over units.
 
     Parameters
@@ -99,14 +99,11 @@ def population(
     x : Tensor of shape (n_networks, n_units, n_images)
         Columns of mean 0 and variance 1.  ``n_units`` is that of the largest network; smaller ones
         have rows of zeros below, and columns of the same length.
-    units : list of int
-        Units kept of each network.
+    units : list of Tensor of shape (n_units_i,)
+        Which rows were kept of each network.
     """
-    kept = [
-        standardise(x[draw_units(len(x), max_units, seed, i, layer)])
-        for i, x in enumerate(networks)
-    ]
-    units = [len(x) for x in kept]
-    most = max(units)
+    units = [draw_units(len(x), max_units, seed, i, layer) for i, x in enumerate(networks)]
+    kept = [standardise(x[rows]) for x, rows in zip(networks, units, strict=True)]
+    most = max(map(len, units))
     x = [pad(x * (most / len(x)) ** 0.5, (0, 0, 0, most - len(x))) for x in kept]
     return torch.stack(x), units

@@ -39,8 +39,8 @@ class Recorded(dict[str, list[Tensor]]):
 
     Notes
     -----
-    Each array remembers which images it is of, in which order (`inputs.seen`), until something new
-    is computed from it.
+    Each array remembers which images it is of, in which order (`inputs.mark_seen`), until something
+    new is computed from it.
     """
 
     def __init__(self, activities: Mapping[str, list[Tensor]], labels: Any = None) -> None:

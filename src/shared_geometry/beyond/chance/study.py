@@ -109,6 +109,20 @@ def _settings(it: Plan) -> Settings:
     return it.settings._replace(n_components=k and min(k, MOST_UNITS))
 
 
+def check(it: Plan) -> None:
+    """Refuse a run that keeps no untrained networks.
+
+    Raises
+    ------
+    InputError
+    """
+    if it.recipe.checkpoints[0] != 0:
+        raise InputError(
+            f"checkpoints={it.recipe.checkpoints} begin after training has: the study compares "
+            "with untrained networks, checkpoint 0"
+        )
+
+
 def measure(it: Plan, progress: Progress) -> xr.Dataset:
     """The study: see the module.
 
@@ -124,17 +138,7 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         ``value``, ``left_out``, ``ceiling`` and ``draws`` of both states; of trained networks the
         rest.  ``gain`` is what training adds to the variance that the others explain, network by
         network.
-
-    Raises
-    ------
-    InputError
-        If the run keeps no untrained networks.
     """
-    if it.recipe.checkpoints[0] != 0:
-        raise InputError(
-            f"checkpoints={it.recipe.checkpoints} begin after training has: the study compares "
-            "with untrained networks, checkpoint 0"
-        )
     settings, found = _settings(it), {}
     for state, of_layer in zip(STATES, (trained_layer, untrained_layer), strict=True):
         epoch = None if state == "trained" else 0.0

@@ -32,11 +32,11 @@ from shared_geometry.experiment.analysis import (
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
 from shared_geometry.experiment.steps import shown_images
+from shared_geometry.srm import reference
 from shared_geometry.statistics import bootstrap_mean, bootstrap_shared
 
 FORMAT = 3
 USES = ("networks/stitching",)  # what a channel is
-BY_BRAINIAK = True  # is one of the choices
 
 MEASURES = ("variance", "variance, others only", "corr(wRSM, iRSM)", "consistency")
 _SHOWN = 2  # images of a class whose RSM cells are worked out, and thrown away
@@ -88,6 +88,21 @@ def _read(case: Case, found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
     }
 
 
+def check(it: Plan) -> None:
+    """Refuse what one of the choices cannot do with: no BrainIAK, or a solver that keeps no means.
+
+    Raises
+    ------
+    InputError
+    """
+    reference.require()
+    if it.config.solver == "brainiak":
+        raise InputError(
+            "solver='brainiak' always subtracts the units' means, and one of the choices is to "
+            "keep them; expected solver 'torch' or 'brainiak-det'"
+        )
+
+
 def measure(it: Plan, progress: Progress) -> xr.Dataset:
     """Figure 3's measures at the end of training, as configured and with one choice changed.
 
@@ -107,17 +122,7 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         the variance over images that lies in a network's largest channel; ``effective`` (layer,
         bound), the number of channels that would carry it evenly, one over the sum of the squares
         of `channel_shares`.
-
-    Raises
-    ------
-    InputError
-        If the configured solver cannot keep the units' means.
     """
-    if it.config.solver == "brainiak":
-        raise InputError(
-            "solver='brainiak' always subtracts the units' means, and one of the choices is to "
-            "keep them; expected solver 'torch' or 'brainiak-det'"
-        )
     how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
     values, changes, held = [], [], []
     for layer in it.layers:

@@ -108,6 +108,20 @@ def moved(
     return found, np.sqrt(np.square(expected).mean(1))
 
 
+def check(it: Plan) -> None:
+    """Refuse a run in which untrained networks are not kept, or not looked at.
+
+    Raises
+    ------
+    InputError
+    """
+    if it.checkpoints[0] != 0:
+        raise InputError(
+            f"checkpoints={it.checkpoints} begin after training has: the study asks what networks "
+            "keep of their beginning, checkpoint 0"
+        )
+
+
 def measure(it: Plan, progress: Progress) -> xr.Dataset:
     """Memory of the beginning at every checkpoint; nearness and centring at both ends.
 
@@ -117,17 +131,7 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         ``own``, ``others`` and ``memory``, their difference, (layer, checkpoint, network), with
         ``memory_interval`` (layer, checkpoint, bound); ``gap`` and ``misfit`` (end, layer,
         network), of each network with the next; ``moved`` and ``moved_random`` (layer, network).
-
-    Raises
-    ------
-    InputError
-        If no untrained networks are kept, or looked at.
     """
-    if it.checkpoints[0] != 0:
-        raise InputError(
-            f"checkpoints={it.checkpoints} begin after training has: the study asks what networks "
-            "keep of their beginning, checkpoint 0"
-        )
     config, layers, n = it.config, list(it.layers), it.config.networks
     shape = (len(layers), len(it.checkpoints), n)
     own, others = np.empty(shape), np.empty(shape)
