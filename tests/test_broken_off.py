@@ -18,7 +18,7 @@ from shared_geometry.experiment.results import load_results
 
 SMOKE = Config.from_preset("smoke", device="cpu")
 RESULTS = f"{SMOKE.digest}/results.nc"
-COMMAND = "from shared_geometry.cli import main; main()"
+COMMAND = [sys.executable, "-m", "shared_geometry"]
 KILLS = 50
 
 # Imports once, then starts the run in forked children, each killed after a time drawn at random.
@@ -76,7 +76,7 @@ def test_a_run_killed_fifty_times_gives_the_same_results_bit_for_bit(whole, tmp_
 
 def started(*words, cwd):
     return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "run", "--preset", "smoke", "--device", "cpu", *words],
+        [*COMMAND, "run", "--preset", "smoke", "--device", "cpu", *words],
         cwd=cwd,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -108,6 +108,16 @@ def test_control_c_and_schedulers_end_a_run_at_once_and_it_says_how_to_go_on(sen
     assert begun
     config = Config.from_preset("smoke", device="cpu", networks=8)
     assert f", {begun} begun; at most " in needs(config, output=tmp_path / "runs")
+
+
+def test_control_c_before_a_command_is_read_ends_it_in_a_line(tmp_path):
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")  # imported by the command line
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    ended = subprocess.run(
+        [*COMMAND, "run"], capture_output=True, text=True, check=False, env=environment
+    )
+    assert ended.returncode == 130
+    assert ended.stderr == "stopped before anything was begun\n"
 
 
 def workers_of(folder):

@@ -15,7 +15,7 @@ from shared_geometry.experiment.results import load_results
 
 def command(*words, cwd, **environment):
     return subprocess.run(
-        [sys.executable, "-c", "from shared_geometry.cli import main; main()", *words],
+        [sys.executable, "-m", "shared_geometry", *words],
         capture_output=True,
         text=True,
         cwd=cwd,
