@@ -6,18 +6,22 @@ from collections.abc import Iterable, Sequence
 from shared_geometry.basics.wording import interval_text
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of cells that are text already.
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
+    """A table of cells that are text already; a bar in one is text, too.
 
     Parameters
     ----------
     head : sequence of str
         Names of the columns.
-    rows : sequence of sequence of str
+    rows : iterable of sequence of str
         As many cells each.
+    align : str
+        ``l`` or ``r`` for each column, left or right; left where it says nothing.
     """
-    lines = [head, [":--"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    rule = "|".join("--:" if side == "r" else ":--" for side in align.ljust(len(head), "l"))
+    told = ([re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in cells] for cells in (head, *rows))
+    first, *others = (f"| {' | '.join(cells)} |" for cells in told)
+    return "\n".join([first, f"|{rule}|", *others])
 
 
 def plain(text: str) -> str:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from shared_geometry.basics.markdown import table
 from shared_geometry.basics.wording import interval_text, layer_name, number
 from shared_geometry.claims.judging import HIGH
 
@@ -16,6 +17,14 @@ RULE = (
     "if at least the interval of the variance lies above 0 and above every network of the control; "
     f"**{NO}** if not even its estimate does; else **{OPEN}**. Of two networks, which leave every "
     "interval open, the estimates are judged, for these two alone"
+)
+
+_HEAD = (
+    "layer",
+    "one geometry?",
+    "corr(wRSM, iRSM), aligned",
+    "variance, others only",
+    "control",
 )
 
 
@@ -69,14 +78,9 @@ def _answer(geometry: np.ndarray, variance: np.ndarray, chance: float) -> str:
 
 def verdict_table(results: xr.Dataset) -> str:
     """The answers as Markdown, each with its numbers (see `verdicts`)."""
-    rows = [
-        "| layer | one geometry? | corr(wRSM, iRSM), aligned | variance, others only | control |",
-        "|:--|:--|:--|:--|:--|",
-    ]
+    rows = []
     for it in verdicts(results):
         low, high = map(number, it.control)
-        rows.append(
-            f"| {layer_name(it.layer)} | **{it.answer}** | {interval_text(it.geometry)} "
-            f"| {interval_text(it.variance)} | {low} to {high} |"
-        )
-    return "\n".join(rows)
+        values = interval_text(it.geometry), interval_text(it.variance)
+        rows.append([layer_name(it.layer), f"**{it.answer}**", *values, f"{low} to {high}"])
+    return table(_HEAD, rows)

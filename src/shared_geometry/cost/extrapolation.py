@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from shared_geometry.basics.markdown import table
 from shared_geometry.basics.wording import NAMES, number
 from shared_geometry.cost.timings import slope
 from shared_geometry.training.costs import PROCESS, analysis_memory
@@ -119,17 +120,14 @@ def needs_table(
         f"{math.ceil((max(it.training_hours.values()) + it.analysis_hours) / _DAY):,}"
         for it in needs
     ]
-    heads = " | ".join(scenario.name for scenario in scenarios)
-    lines = [f"| | {heads} |", "|:--|" + "--:|" * len(scenarios)]
-    lines += [f"| {name} | {' | '.join(row)} |" for name, row in rows.items()]
+    head = ["", *(scenario.name for scenario in scenarios)]
+    lines = [[name, *row] for name, row in rows.items()]
+    align = "l" + "r" * len(scenarios)
     precisions = dict.fromkeys(found["precision"] for found in training["results"].values())
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Analysis was measured on {scale['hardware']}, training in {' and '.join(precisions)} "
-            f"on {training['hardware']}.",
-        ]
+    return (
+        f"{table(head, lines, align)}\n\n"
+        f"Analysis was measured on {scale['hardware']}, training in {' and '.join(precisions)} "
+        f"on {training['hardware']}."
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from shared_geometry.basics.markdown import table
 from shared_geometry.basics.wording import NAMES
 from shared_geometry.errors import DataError
 from shared_geometry.experiment.results import config_of
@@ -46,6 +47,9 @@ def read_timings(path: str | Path) -> dict[str, Any]:
     return found
 
 
+_COMPARED = ("solver", "seconds", "× ours", "fit", "held out", "GiB", "× floor")
+
+
 def slope(size: Sequence[float], seconds: Sequence[float]) -> float:
     """Exponent p of seconds = c size^p, by least squares on the logarithms."""
     return float(np.polyfit(np.log(size), np.log(seconds), 1)[0])
@@ -61,25 +65,27 @@ def _seconds(value: float) -> str:
 
 def comparison(timings: Mapping[str, Any]) -> str:
     """A table for each case as Markdown: seconds, ratio, variance explained, memory, floor."""
-    lines = []
+    parts = []
     for case in timings["cases"]:
-        lines += [
-            f"**{case['case'].replace(' x ', ' × ')}**",
-            "",
-            "| solver | seconds | × ours | fit | held out | GiB | × floor |",
-            "|:--|--:|--:|--:|--:|--:|--:|",
-        ]
         rows = [(_who(row), row) for row in case["rows"]]
         if early := case.get("as_good"):
             how = ", ".join(f"{name}={value:g}" for name, value in early["options"].items())
             rows.insert(1, (f"as good as theirs, `{how}`", early))
-        lines += [
-            f"| {who} | {_seconds(row['seconds'])} | {row['ratio']:.1f} | {row['fit']:.5f} "
-            f"| {row['held_out']:.5f} | {row['memory']:.2f} | {row['over_floor']:.1f} |"
+        cells = [
+            [
+                who,
+                _seconds(row["seconds"]),
+                f"{row['ratio']:.1f}",
+                f"{row['fit']:.5f}",
+                f"{row['held_out']:.5f}",
+                f"{row['memory']:.2f}",
+                f"{row['over_floor']:.1f}",
+            ]
             for who, row in rows
         ]
-        lines.append("")
-    return "\n".join(lines)
+        name = case["case"].replace(" x ", " × ")
+        parts.append(f"**{name}**\n\n{table(_COMPARED, cells, 'lrrrrrr')}\n")
+    return "\n".join(parts)
 
 
 def summary(timings: Mapping[str, Any]) -> str:
@@ -145,19 +151,14 @@ def chapters_table(timings: Mapping[str, Any], chapters: Iterable[str]) -> str:
     missing = [name for name in dict.fromkeys(chapters) if name not in measured]
     added = f" Not measured yet: {', '.join(missing)}." if missing else ""
     rows = [
-        f"| {row['chapter']} | {row['seconds']:.0f} | {row['memory']:.2f} |"
+        [row["chapter"], f"{row['seconds']:.0f}", f"{row['memory']:.2f}"]
         for row in timings["chapters"]
     ]
     cores = "one core" if timings["cores"] == 1 else f"{timings['cores']} cores"
-    return "\n".join(
-        [
-            "| chapter | seconds | memory (GB) |",
-            "|:--|--:|--:|",
-            *rows,
-            "",
-            f"Measured on {cores} of {timings['hardware']}, with at most {timings['limit']:g} GB "
-            f"allowed, commit {timings['commit'][:12]}.{added}",
-        ]
+    return (
+        f"{table(['chapter', 'seconds', 'memory (GB)'], rows, 'lrr')}\n\n"
+        f"Measured on {cores} of {timings['hardware']}, with at most {timings['limit']:g} GB "
+        f"allowed, commit {timings['commit'][:12]}.{added}"
     )
 
 
@@ -167,20 +168,21 @@ def training_table(timings: Mapping[str, Any]) -> str:
     for name, found in timings["results"].items():
         speeds = found["images_per_second"]
         rows += [
-            f"| {NAMES[name]} | {precision} | {speeds[f'ours, {precision}']:,} "
-            f"| {speeds[found['peer']]:,} | {ratio:.2f} |"
+            [
+                NAMES[name],
+                precision,
+                f"{speeds[f'ours, {precision}']:,}",
+                f"{speeds[found['peer']]:,}",
+                f"{ratio:.2f}",
+            ]
             for precision, ratio in found["ratio"].items()
         ]
-    return "\n".join(
-        [
-            "| network | ours in | ours, images/s | plain loop, images/s | ratio |",
-            "|:--|:--|--:|--:|--:|",
-            *rows,
-            "",
-            f"Median over turns; {timings['settings']['networks']} networks on "
-            f"{timings['settings']['images']:,} images each, {timings['hardware']}, commit "
-            f"{timings['commit'][:12]}.",
-        ]
+    head = ["network", "ours in", "ours, images/s", "plain loop, images/s", "ratio"]
+    return (
+        f"{table(head, rows, 'llrrr')}\n\n"
+        f"Median over turns; {timings['settings']['networks']} networks on "
+        f"{timings['settings']['images']:,} images each, {timings['hardware']}, commit "
+        f"{timings['commit'][:12]}."
     )
 
 
@@ -199,18 +201,17 @@ def runs_table(runs: Iterable[xr.Dataset]) -> str:
         minutes = results.attrs["seconds_training"] / 60
         machine = results.attrs["hardware"]
         rows.append(
-            f"| {NAMES[config.architecture]}, {NAMES[config.dataset]} | {results.sizes['network']} "
-            f"| {how['name']}, {how['epochs']} | {minutes:.0f} "
-            f"| {'GPU' if on_gpu(machine) else 'core'} | {machine}, "
-            f"commit {results.attrs['commit'][:12]} |"
+            [
+                f"{NAMES[config.architecture]}, {NAMES[config.dataset]}",
+                str(results.sizes["network"]),
+                f"{how['name']}, {how['epochs']}",
+                f"{minutes:.0f}",
+                "GPU" if on_gpu(machine) else "core",
+                f"{machine}, commit {results.attrs['commit'][:12]}",
+            ]
         )
-    return "\n".join(
-        [
-            "| networks | how many | recipe, epochs | minutes | of a | machine |",
-            "|:--|--:|:--|--:|:--|:--|",
-            *rows,
-        ]
-    )
+    head = ["networks", "how many", "recipe, epochs", "minutes", "of a", "machine"]
+    return table(head, rows, "lrlr")
 
 
 def on_gpu(hardware: str) -> bool:
@@ -221,19 +222,18 @@ def on_gpu(hardware: str) -> bool:
 def pages_table(timings: Mapping[str, Any]) -> str:
     """Seconds to the first figure and weight of each page as Markdown, beside Plotly's own."""
     rows = [
-        f"| {row['page']} | {row['seconds']['ours']:.2f} | {row['seconds']['plotly']:.2f} "
-        f"| {row['ratio']:.1f} | {row['megabytes']['ours']:.2f} "
-        f"| {row['megabytes']['plotly']:.2f} |"
+        [
+            row["page"],
+            *(f"{row['seconds'][who]:.2f}" for who in ("ours", "plotly")),
+            f"{row['ratio']:.1f}",
+            *(f"{row['megabytes'][who]:.2f}" for who in ("ours", "plotly")),
+        ]
         for row in timings["pages"]
     ]
-    return "\n".join(
-        [
-            "| page | first figure, s | Plotly's own, s | ratio | page, MB | Plotly's own, MB |",
-            "|:--|--:|--:|--:|--:|--:|",
-            *rows,
-            "",
-            f"Median of {timings['settings']['turns']} visits with "
-            f"{timings['settings']['browser']}, nothing cached; {timings['hardware']}, "
-            f"commit {timings['commit'][:12]}.",
-        ]
+    head = ["page", "first figure, s", "Plotly's own, s", "ratio", "page, MB", "Plotly's own, MB"]
+    return (
+        f"{table(head, rows, 'lrrrrr')}\n\n"
+        f"Median of {timings['settings']['turns']} visits with "
+        f"{timings['settings']['browser']}, nothing cached; {timings['hardware']}, "
+        f"commit {timings['commit'][:12]}."
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import xarray as xr
 
-from shared_geometry.basics.markdown import interval_cell
+from shared_geometry.basics.markdown import interval_cell, table
 from shared_geometry.basics.wording import layer_name, number
 from shared_geometry.beyond.chance.reading import (
     NAMES,
@@ -20,14 +20,14 @@ Answers = Mapping[str, xr.Dataset]  # population -> answer
 
 def _table(answers: Answers, heading: list[str], cells: Callable[[xr.Dataset], list[str]]) -> str:
     """A row a layer, under the name of its population where there are several."""
-    lines = [f"| layer | {' | '.join(heading)} |", "|:--" * (len(heading) + 1) + "|"]
+    rows = []
     for population, found in answers.items():
         if len(answers) > 1:
-            lines.append(f"| **{population}** |" + " |" * len(heading))
+            rows.append([f"**{population}**", *[""] * len(heading)])
         for label in ends(found):
-            row = [layer_name(label).replace(" ", "\u00a0"), *cells(found.sel(layer=label))]
-            lines.append(f"| {' | '.join(row)} |")
-    return "\n".join(lines)
+            name = layer_name(label).replace(" ", "\u00a0")
+            rows.append([name, *cells(found.sel(layer=label))])
+    return table(["layer", *heading], rows)
 
 
 def calibration_table(answers: Answers) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from shared_geometry.basics import markdown
 from shared_geometry.basics.wording import NAMES, layer_name, number
 from shared_geometry.errors import DataError
 from shared_geometry.experiment.results import config_of, load_results
@@ -93,18 +94,16 @@ def table(results: xr.Dataset, others: list[xr.Dataset]) -> str:
             raise DataError(f"results to be compared differ in {', '.join(differ)}")
     columns = [_measures(r) for r in (results, *others)]
     names = [_SOLVERS[c.solver] for c in configs]
-    lines = [
-        f"| layer | measure | {' | '.join(names)} |",
-        f"|:--|:--|{'--:|' * len(names)}",
-    ]
-    for layer in results.layer.values:
-        lines += [
-            f"| {layer_name(layer)} | {measure} | "
-            + " | ".join(number(column[measure].sel(layer=layer), 4) for column in columns)
-            + " |"
-            for measure in columns[0]
+    rows = [
+        [
+            layer_name(layer),
+            measure,
+            *(number(column[measure].sel(layer=layer), 4) for column in columns),
         ]
-    return "\n".join(lines)
+        for layer in results.layer.values
+        for measure in columns[0]
+    ]
+    return markdown.table(["layer", "measure", *names], rows, "ll" + "r" * len(names))
 
 
 def largest_difference(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
+from shared_geometry.basics.markdown import table
 from shared_geometry.basics.wording import interval_text, layer_name, number, power_of_ten
 from shared_geometry.theory.stability import explained_at_least, least_misfit
 
@@ -34,15 +35,13 @@ def near_sentence(found: xr.Dataset) -> str:
 
 def moved_table(answers: Mapping[str, xr.Dataset]) -> str:
     """How far SRM moved correlations, beside random rotations, layer by layer."""
-    rows = ["| layer | by SRM's rotations | by random ones, expected |", "|:--|--:|--:|"]
+    rows = []
     for population, found in answers.items():
         for label in found.layer.values:
             row = found[["moved", "moved_random"]].sel(layer=label).mean("network")
-            rows.append(
-                f"| {population}: {layer_name(label)} | {_small(row.moved)} | "
-                f"{_small(row.moved_random)} |"
-            )
-    return "\n".join(rows)
+            name = f"{population}: {layer_name(label)}"
+            rows.append([name, _small(row.moved), _small(row.moved_random)])
+    return table(["layer", "by SRM's rotations", "by random ones, expected"], rows, "lrr")
 
 
 def _small(value: xr.DataArray) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import spearmanr
 
+from shared_geometry.basics.markdown import table
 from shared_geometry.basics.wording import in_a_sentence, interval_text, layer_name, number, span
 from shared_geometry.claims import emergence
 from shared_geometry.claims.emergence import FIRST
@@ -91,7 +92,7 @@ def accuracy_sentence(answers: Answers) -> str:
 
 def agreement_table(answers: Answers) -> str:
     """Agreement of the moment before training, at its best and at the end, two ways."""
-    head = "| layer | explained by the others | two RSMs correlate |\n|:--|:--|:--|"
+    head = ["layer", "explained by the others", "two RSMs correlate"]
     parts = []
     for population, results in answers.items():
         measures = [
@@ -107,18 +108,22 @@ def agreement_table(answers: Answers) -> str:
                 start, end = (number(row.isel(checkpoint=c, bound=0)) for c in (0, -1))
                 peak = number(row.sel(checkpoint=epoch, bound="estimate"))
                 cells.append(f"{start} → {peak} ({epoch:g}) → {end}")
-            rows.append(f"| {' | '.join(cells)} |")
-        parts.append("\n".join([f"**{population}**\n", head, *rows]))
+            rows.append(cells)
+        parts.append(f"**{population}**\n\n{table(head, rows)}")
     return "\n\n".join(parts)
 
 
 def gap_table(answers: Answers) -> str:
     """The two readings' difference, and how much of it the drift of the geometry accounts for."""
-    rows = [
-        "| population | most they differ | where | drift accounts for "
-        "| largest remainder | largest possible |",
-        "|:--|:--|:--|:--|:--|:--|",
+    head = [
+        "population",
+        "most they differ",
+        "where",
+        "drift accounts for",
+        "largest remainder",
+        "largest possible",
     ]
+    rows = []
     for population, results in answers.items():
         found = emergence.split(results)
         gap = found.agreement - found.final
@@ -131,11 +136,16 @@ def gap_table(answers: Answers) -> str:
             f"{found.checkpoint.values[checkpoint]:g}"
         )
         rows.append(
-            f"| {population} | {number(gap.max())} | {where} | {span(100 * by_drift, 0)}\u00a0% "
-            f"| {number(found.remainder.values[worst], 3)} "
-            f"| ±{number(found.most.values[worst], 3)} |"
+            [
+                population,
+                number(gap.max()),
+                where,
+                f"{span(100 * by_drift, 0)}\u00a0%",
+                number(found.remainder.values[worst], 3),
+                f"±{number(found.most.values[worst], 3)}",
+            ]
         )
-    return "\n".join(rows)
+    return table(head, rows)
 
 
 def pairs_sentence(answers: Answers) -> str:

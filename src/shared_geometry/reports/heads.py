@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from shared_geometry.basics import markdown
 from shared_geometry.basics.markdown import interval_cell
 from shared_geometry.basics.wording import in_a_sentence, layer_name, number, span
 from shared_geometry.beyond.heads.study import ENOUGH
@@ -205,58 +206,60 @@ def layers_alt(answers: Answers) -> str:
     return "Line chart of accuracy over layers. " + " ".join(lines)
 
 
-def _tables(answers: Answers, heading: str, row: Callable[[str, xr.Dataset], str]) -> str:
+def _tables(
+    answers: Answers, head: list[str], cells: Callable[[xr.Dataset], list[str]], align: str = ""
+) -> str:
     """A table a population, under its name: a row a layer."""
     parts = []
     for title, found in answers.items():
-        labels = [str(label) for label in found.layer.values]
-        rows = [row(label, found.sel(layer=label)) for label in labels]
-        parts.append("\n".join([f"**{title}**", "", heading, *rows]))
+        rows = [[layer_name(label), *cells(found.sel(layer=label))] for label in found.layer.values]
+        parts.append(f"**{title}**\n\n{markdown.table(['layer', *head], rows, align)}")
     return "\n\n".join(parts)
 
 
 def alignment_table(answers: Answers) -> str:
     """What was aligned in each layer, and what it costs to go into the space and back."""
-    heading = (
-        "| layer | units | dimensions aligned | of the variance | own accuracy "
-        "| into the space and back |\n|:--|--:|--:|--:|--:|--:|"
-    )
+    head = [
+        "units",
+        "dimensions aligned",
+        "of the variance",
+        "own accuracy",
+        "into the space and back",
+    ]
 
-    def line(label: str, row: xr.Dataset) -> str:
+    def cells(row: xr.Dataset) -> list[str]:
         own = 100 * row.own.values
         back = 100 * np.diagonal(row.accuracy.sel(way="rotation").values)
-        return (
-            f"| {layer_name(label)} | {int(row.units):,} | {int(row.axes):,} "
-            f"| {_percent(row.share)} | {own.mean():.1f} % | {number(own.mean() - back.mean(), 1)} "
-            "lost |"
-        )
+        return [
+            f"{int(row.units):,}",
+            f"{int(row.axes):,}",
+            _percent(row.share),
+            f"{own.mean():.1f} %",
+            f"{number(own.mean() - back.mean(), 1)} lost",
+        ]
 
-    return _tables(answers, heading, line)
+    return _tables(answers, head, cells, "l" + "r" * len(head))
 
 
 def loss_table(answers: Answers) -> str:
     """Points of accuracy that a swap loses, by layer and way."""
     ways = ("rotation", "linear map", "rotation of channels", "permutation of channels", "none")
-    names = [_WAYS.get(way, way) for way in ways]
-    heading = "| layer | " + " | ".join(names) + " |\n|:--|" + ":--|" * len(ways)
 
-    def line(label: str, row: xr.Dataset) -> str:
-        losses = [interval_cell(100 * row.loss.sel(way=way).values, 1) for way in ways]
-        return f"| {layer_name(label)} | {' | '.join(losses)} |"
+    def cells(row: xr.Dataset) -> list[str]:
+        return [interval_cell(100 * row.loss.sel(way=way).values, 1) for way in ways]
 
-    return _tables(answers, heading, line)
+    return _tables(answers, [_WAYS.get(way, way) for way in ways], cells)
 
 
 def images_table(answers: Answers) -> str:
     """Fewest alignment images that come near what all achieve, by layer and way."""
     ways = [str(way) for way in next(iter(answers.values())).fitted_way.values]
-    heading = "| layer | all there are | " + " | ".join(ways) + " |\n|:--|--:|" + "--:|" * len(ways)
+    head = ["all there are", *ways]
 
-    def line(label: str, row: xr.Dataset) -> str:
-        cells = " | ".join(f"{fewest(row, way):,}" for way in ways)
-        return f"| {layer_name(label)} | {int(row.images[-1]):,} | {cells} |"
+    def cells(row: xr.Dataset) -> list[str]:
+        return [f"{n:,}" for n in (int(row.images[-1]), *(fewest(row, way) for way in ways))]
 
-    return _tables(answers, heading, line)
+    return _tables(answers, head, cells, "l" + "r" * len(head))
 
 
 def table(curves: Curves) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from shared_geometry.basics import markdown
 from shared_geometry.basics.wording import NAMES
 from shared_geometry.beyond import studies
 from shared_geometry.claims import beginnings, centring, emergence, nearness
@@ -167,22 +168,16 @@ def table(rows: Sequence[Row], pages: Sequence[str]) -> str:
     pages : sequence of str
         Pages of the book: only to these are there links.
     """
-    known, lines = frozenset(pages), []
+    known, parts = frozenset(pages), []
     for name in dict.fromkeys(row.claim.name for row in rows):
         of_claim = [row for row in rows if row.claim.name == name]
         claim = of_claim[0].claim
-        lines += [
-            f"**{claim.text}.** *{claim.place}.* Rule: {claim.rule}.",
-            "",
-            "| condition | ours | verdict |",
-            "|:--|:--|:--|",
-            *(
-                f"| {row.condition or 'all'} | {_cell(row, known)} | {verdict_text(row)} |"
-                for row in of_claim
-            ),
-            "",
-        ]
-    return "\n".join(lines)
+        told = [[row.condition or "all", _cell(row, known), verdict_text(row)] for row in of_claim]
+        parts.append(
+            f"**{claim.text}.** *{claim.place}.* Rule: {claim.rule}.\n\n"
+            f"{markdown.table(['condition', 'ours', 'verdict'], told)}\n"
+        )
+    return "\n".join(parts)
 
 
 def claim_table(

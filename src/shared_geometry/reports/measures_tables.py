@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import xarray as xr
 
+from shared_geometry.basics.markdown import table
 from shared_geometry.basics.wording import interval_text, layer_name, number
 from shared_geometry.similarity.comparison import PAPERS
 from shared_geometry.similarity.orders import agreement, reliability
@@ -13,9 +14,8 @@ Answers = Mapping[str, xr.Dataset]  # by population
 
 def _table(headings: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
     """A table whose first column names the rows."""
-    lines = ["| " + " | ".join(headings) + " |", "|:--|" + "--:|" * (len(headings) - 1)]
-    lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
-    return "\n".join(lines)
+    lines = [[name, *cells] for name, cells in rows.items()]
+    return table(headings, lines, "l".ljust(len(headings), "r"))
 
 
 def _most_and_least(found: xr.Dataset, measure: str) -> str:
@@ -40,9 +40,9 @@ def orders_table(answers: Answers) -> str:
     for found in answers.values():
         ceiling = reliability(found.course).sel(measure=PAPERS[0])
         own = [_two(ceiling) if ceiling.notnull().all() else "–"]
-        table = agreement(found.course).sel(other=PAPERS[0]).drop_sel(measure=PAPERS[0])
-        columns.append(own + [_two(table.sel(measure=name)) for name in table.measure.values])
-    names = [f"{PAPERS[0]}, other networks", *table.measure.values]
+        ranks = agreement(found.course).sel(other=PAPERS[0]).drop_sel(measure=PAPERS[0])
+        columns.append(own + [_two(ranks.sel(measure=name)) for name in ranks.measure.values])
+    names = [f"{PAPERS[0]}, other networks", *ranks.measure.values]
     rows = {name: [column[i] for column in columns] for i, name in enumerate(names)}
     return _table(["layers; checkpoints", *answers], rows)
 

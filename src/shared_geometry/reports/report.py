@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import xarray as xr
 
+from shared_geometry.basics.markdown import table
 from shared_geometry.basics.wording import (
     NAMES,
     in_a_sentence,
@@ -255,11 +256,16 @@ def consistency_sentence(results: xr.Dataset) -> str:
 
 def numbers_table(results: xr.Dataset) -> str:
     """All measures of every layer at the end of training, with their intervals."""
-    rows = [
-        "| layer | geometry, aligned | geometry, native | variance, published "
-        "| means subtracted | others only | consistency |"
+    head = [
+        "layer",
+        "geometry, aligned",
+        "geometry, native",
+        "variance, published",
+        "means subtracted",
+        "others only",
+        "consistency",
     ]
-    rows.append("|:--|:--|:--|:--|:--|:--|:--|")
+    rows = []
     final = _final(results)
     for label in results.layer.values:
         row = final.sel(layer=label)
@@ -267,25 +273,28 @@ def numbers_table(results: xr.Dataset) -> str:
         measures = ("published", "corrected", "left out")
         cells += [row.variance_interval.sel(measure=measure) for measure in measures]
         cells.append(row.consistency)
-        rows.append(f"| {layer_name(label)} | " + " | ".join(map(interval_text, cells)) + " |")
-    return "\n".join(rows)
+        rows.append([layer_name(label), *map(interval_text, cells)])
+    return table(head, rows)
 
 
 def control_table(results: xr.Dataset) -> str:
     """The shuffled control beside the real alignment, last checkpoint."""
     final = _final(results, "corrected")
-    rows = ["| layer | corr(wRSM, iRSM), aligned | shuffled | variance, others only | shuffled |"]
-    rows.append("|:--|:--|:--|:--|:--|")
+    rows = []
     for label in results.layer.values:
         row = final.sel(layer=label)
         control = row.control_variance.sel(measure="left out").values
         rows.append(
-            f"| {layer_name(label)} | {interval_text(row.geometry_current.sel(space='shared'))} "
-            f"| {interval_text(row.control_geometry.sel(space='shared'))} "
-            f"| {interval_text(row.variance_interval.sel(measure='left out'))} "
-            f"| {number(control.mean())} ({number(control.min())} to {number(control.max())}) |"
+            [
+                layer_name(label),
+                interval_text(row.geometry_current.sel(space="shared")),
+                interval_text(row.control_geometry.sel(space="shared")),
+                interval_text(row.variance_interval.sel(measure="left out")),
+                f"{number(control.mean())} ({number(control.min())} to {number(control.max())})",
+            ]
         )
-    return "\n".join(rows)
+    measured = ("corr(wRSM, iRSM), aligned", "shuffled", "variance, others only", "shuffled")
+    return table(["layer", *measured], rows)
 
 
 def native_table(results: xr.Dataset) -> str:
@@ -293,16 +302,14 @@ def native_table(results: xr.Dataset) -> str:
     final = _final(results).geometry_final.sel(space="native", bound="estimate")
     n = results.sizes["draw"]
     moved = native_control(results)
-    rows = [f"| layer | native corr(wRSM, iRSM) | {moved} in random order: range of {n} draws |"]
-    rows.append("|:--|--:|:--|")
+    rows = []
     for label in results.layer.values:
         draws = results.control_native.sel(layer=label).values
         low, high = draws.min(), draws.max()
-        rows.append(
-            f"| {layer_name(label)} | {number(final.sel(layer=label))} "
-            f"| {number(low)} to {number(high)} |"
-        )
-    return "\n".join(rows)
+        estimate = number(final.sel(layer=label))
+        rows.append([layer_name(label), estimate, f"{number(low)} to {number(high)}"])
+    drawn = f"{moved} in random order: range of {n} draws"
+    return table(["layer", "native corr(wRSM, iRSM)", drawn], rows, "lr")
 
 
 def remake(results: xr.Dataset) -> str:
@@ -319,21 +326,22 @@ def remake(results: xr.Dataset) -> str:
 
 def overview(runs: list[xr.Dataset]) -> str:
     """Table of several runs, each by its first and its last layer at the end of training."""
-    rows = [
-        "| population | layer | accuracy | corr(wRSM, iRSM) | variance, published | others only |"
-    ]
-    rows.append("|:--|:--|:--|:--|:--|:--|")
+    rows = []
     for results in runs:
         final = _final(results)
         accuracy = 100 * float(results.test_accuracy.isel(epoch=-1).mean())
         for place in (0, -1):
             row = final.isel(layer=place)
             rows.append(
-                f"| {results.sizes['network']} {_subject(results)}, "
-                f"{results.sizes['epoch']} epochs "
-                f"| {layer_name(row.layer.item())} | {accuracy:.1f} % "
-                f"| {interval_text(row.geometry_current.sel(space='shared'))} "
-                f"| {interval_text(row.variance_interval.sel(measure='published'))} "
-                f"| {interval_text(row.variance_interval.sel(measure='left out'))} |"
+                [
+                    f"{results.sizes['network']} {_subject(results)}, "
+                    f"{results.sizes['epoch']} epochs",
+                    layer_name(row.layer.item()),
+                    f"{accuracy:.1f} %",
+                    interval_text(row.geometry_current.sel(space="shared")),
+                    interval_text(row.variance_interval.sel(measure="published")),
+                    interval_text(row.variance_interval.sel(measure="left out")),
+                ]
             )
-    return "\n".join(rows)
+    measured = ("corr(wRSM, iRSM)", "variance, published", "others only")
+    return table(["population", "layer", "accuracy", *measured], rows)

@@ -4,6 +4,7 @@ import json
 
 import xarray as xr
 
+from shared_geometry.basics.markdown import table
 from shared_geometry.basics.wording import number
 from shared_geometry.training.costs import analysis_memory
 from shared_geometry.yours.placing import Placed
@@ -48,9 +49,11 @@ def spent(*comparisons: xr.Dataset) -> str:
 
 def memory_table(alignment_fraction: float = 0.8) -> str:
     """Memory that the analysis of one layer takes, for some sizes, as Markdown."""
-    rows = ["| networks | units | images | held out | memory, about |", "|--:|--:|--:|--:|--:|"]
+    rows = []
     for networks, units, images in _SIZES:
         held_out = round((1 - alignment_fraction) * images)
         size = analysis_memory(networks, units, images, held_out) / 1e9
-        rows.append(f"| {networks} | {units:,} | {images:,} | {held_out:,} | {size:.1f} GB |")
-    return "\n".join(rows)
+        counts = (f"{n:,}" for n in (networks, units, images, held_out))
+        rows.append([*counts, f"{size:.1f} GB"])
+    head = ["networks", "units", "images", "held out", "memory, about"]
+    return table(head, rows, "r" * len(head))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from shared_geometry.basics.markdown import table
 from shared_geometry.basics.wording import number, power_of_ten
 from shared_geometry.theory.propositions import deviation
 
@@ -49,7 +50,7 @@ def identity_table(rows: Sequence[Identity]) -> str:
     ArithmeticError
         Names the identity.
     """
-    lines = ["| identity | off by | condition dropped | off by |", "|:--|--:|:--|--:|"]
+    lines = []
     for row in rows:
         if not row.error <= TOLERANCE or not row.then >= DROPPED:
             raise ArithmeticError(
@@ -58,5 +59,5 @@ def identity_table(rows: Sequence[Identity]) -> str:
             )
         error = power_of_ten(row.error).replace(" ", "\u00a0") if row.error else "0"
         what = f"{row.statement} if {row.condition}"
-        lines.append(f"| {what} | {error} | {row.dropped} | {number(row.then, 3)} |")
-    return "\n".join(lines)
+        lines.append([what, error, row.dropped, number(row.then, 3)])
+    return table(["identity", "off by", "condition dropped", "off by"], lines, "lrlr")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from shared_geometry.basics.markdown import table
 from shared_geometry.errors import InputError
 
 
@@ -95,8 +96,8 @@ def checked(statements: dict[str, float], tolerance: float = 1e-10) -> str:
     for statement, error in statements.items():
         if not error <= tolerance:
             raise ArithmeticError(f"not true to {tolerance:g}: {statement} (off by {error:g})")
-    rows = "\n".join(f"| {text} | {error:.0e} |" for text, error in statements.items())
-    return f"| checked numerically | largest deviation |\n|:--|--:|\n{rows}"
+    rows = [[text, f"{error:.0e}"] for text, error in statements.items()]
+    return table(["checked numerically", "largest deviation"], rows, "lr")
 
 
 def deviation(found: np.ndarray, expected: np.ndarray) -> float:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+from shared_geometry.basics.markdown import table
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.basics.wording import number, power_of_ten
 from shared_geometry.similarity.comparison import MEASURES, compare, network
@@ -59,11 +60,11 @@ def invariances(seed: int, draws: int = 3) -> Moved:
 
 def invariance_table(moved: Moved) -> str:
     """A row a measure, a column a change: what it moved by, or that it did not; and how still."""
-    lines = ["| measure | " + " | ".join(moved.by) + " |", "|:--|" + ":--|" * len(moved.by)]
-    for name in moved.value:
-        cells = ["same" if by[name] < SEEN else number(by[name], 3) for by in moved.by.values()]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    rows = [
+        [name, *("same" if by[name] < SEEN else number(by[name], 3) for by in moved.by.values())]
+        for name in moved.value
+    ]
     still = max(v for by in moved.by.values() for v in by.values() if v < SEEN)
     limit = power_of_ten(still) if still else "0"
     kept = f"How far each measure moves; *same*: by at most {limit}."
-    return "\n".join([*lines, "", kept])
+    return f"{table(['measure', *moved.by], rows)}\n\n{kept}"
