@@ -94,6 +94,8 @@ def test_show_prints_a_results_file_with_its_provenance(ran):
         (("run", "--save", ""), "'.' is a folder; name a file"),
         (("study", "rigidity", "--save", "x" * 300), "too long"),
         (("run", "--output", "x" * 300), "too long"),
+        (("run", "--set", "components=5000", "--output", "new"), "components=5000 is larger than"),
+        (("study", "chance", "--set", "components=5000", "--output", "new"), "components=5000"),
         (("show", "absent.nc"), "no results file"),
         (("data", "mnist"), "mnist"),
     ],

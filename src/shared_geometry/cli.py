@@ -109,9 +109,10 @@ def run(
         "device": device,
     }
     config = Config.from_preset(**_fields(fields or [], options))
+    needed = needs(config, root, output)
     save = None if save is None else writable_file(save)
     output = writable_folder(output)
-    errors.print(needs(config, root, output))
+    errors.print(needed)
     free = shutil.disk_usage(output).free
     errors.print(f"{free / 1e9:.2f} GB are free in {escape(str(output))}")
     workers = (

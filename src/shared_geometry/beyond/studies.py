@@ -115,9 +115,10 @@ def study(
             f"architecture={config.architecture!r} is not allowed for the study {name!r}: "
             f"{' or '.join(architectures(name))}"
         )
-    it = plan(config, root, writable_folder(output))
+    it = plan(config, root, output)
     if check := getattr(_module(name), "check", None):
         check(it)
+    writable_folder(output)
     path, origin = study_path(name, config, output), it.origin | {"code": _code(name)}
     with locked(it.folder.with_name(f".{it.folder.name}.lock")):
         ready = reuse(path, lambda p: load_study(name, p))

@@ -132,7 +132,8 @@ def run(
     InputError, DataError
         Before any work is done, if ``config``, the data or ``output`` cannot be used.
     """
-    it = plan(config, root, writable_folder(output))
+    it = plan(config, root, output)
+    writable_folder(output)
     path = it.folder / "results.nc"
     with locked(it.folder.with_name(f".{it.folder.name}.lock")):  # the same run, started twice
         ready = reuse(path, load_results)
