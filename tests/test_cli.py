@@ -96,6 +96,7 @@ def test_show_prints_a_results_file_with_its_provenance(ran):
         (("run", "--output", "x" * 300), "too long"),
         (("run", "--set", "components=5000", "--output", "new"), "components=5000 is larger than"),
         (("study", "chance", "--set", "components=5000", "--output", "new"), "components=5000"),
+        (("study", "chance", "--set", "checkpoints=[1,4]", "--save", "new/kept.nc"), "untrained"),
         (("show", "absent.nc"), "no results file"),
         (("data", "mnist"), "mnist"),
     ],

@@ -1,5 +1,6 @@
 """The command ``shared-geometry``, also ``python -m shared_geometry``."""
 
+import signal
 import sys
 
 
@@ -9,7 +10,7 @@ def main() -> None:
         from shared_geometry.cli import main as command
     except KeyboardInterrupt:
         print("stopped before anything was begun", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + signal.SIGINT)  # as shells have it
     command()
 
 

@@ -26,7 +26,7 @@ from shared_geometry.errors import DataError, InputError
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
 errors = Console(stderr=True, highlight=False)
-_CONTROL_C = 130  # exit status
+_CONTROL_C = 128 + signal.SIGINT  # exit status, as shells have it
 _ANY_OTHER = "any other field, as field=value: checkpoints=[0,1], centre=false"
 
 
@@ -146,10 +146,11 @@ def study(
     save: Annotated[Path | None, typer.Option(help="copy the answer to this file")] = None,
 ) -> None:
     """Ask a population one of the questions beyond the paper, and keep the answer."""
-    from shared_geometry.beyond.studies import claim_of, study, study_path
+    from shared_geometry.beyond.studies import claim_of, planned, study, study_path
 
     options = {"preset": preset, "dataset": dataset, "architecture": architecture}
     config = Config.from_preset(**_fields(fields or [], options))
+    planned(name, config, root, output)
     save = None if save is None else writable_file(save)
     with Bars(errors) as bars:
         found = study(name, config, root=root, output=output, progress=bars)

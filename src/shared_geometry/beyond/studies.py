@@ -25,7 +25,7 @@ from shared_geometry.basics.wording import NAMES
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError
-from shared_geometry.experiment.plan import plan
+from shared_geometry.experiment.plan import Plan, plan
 from shared_geometry.experiment.population import Progress, silent, train
 from shared_geometry.experiment.results import config_of
 from shared_geometry.networks.architectures import ARCHITECTURES
@@ -79,6 +79,36 @@ def load_study(name: str, path: str | Path) -> xr.Dataset:
     return read_labelled(path, _form(name), f"shared-geometry study {name}")
 
 
+def planned(
+    name: str, config: Config, root: str | Path | None = None, output: str | Path = "runs"
+) -> Plan:
+    """The plan of ``config`` if the study ``name`` can do with it; nothing is written.
+
+    Parameters
+    ----------
+    name, config, root, output
+        As in `study`.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    InputError, DataError
+        If a name, ``config`` or the data cannot be used.
+    """
+    if config.architecture not in architectures(name):
+        raise InputError(
+            f"architecture={config.architecture!r} is not allowed for the study {name!r}: "
+            f"{' or '.join(architectures(name))}"
+        )
+    it = plan(config, root, output)
+    if check := getattr(_module(name), "check", None):
+        check(it)
+    return it
+
+
 def study(
     name: str,
     config: Config,
@@ -109,15 +139,7 @@ def study(
     InputError, DataError
         Before any work is done, if a name, ``config``, the data or ``output`` cannot be used.
     """
-    form = _form(name)
-    if config.architecture not in architectures(name):
-        raise InputError(
-            f"architecture={config.architecture!r} is not allowed for the study {name!r}: "
-            f"{' or '.join(architectures(name))}"
-        )
-    it = plan(config, root, output)
-    if check := getattr(_module(name), "check", None):
-        check(it)
+    it = planned(name, config, root, output)
     writable_folder(output)
     path, origin = study_path(name, config, output), it.origin | {"code": _code(name)}
     with locked(it.folder.with_name(f".{it.folder.name}.lock")):
@@ -137,7 +159,7 @@ def study(
             "seconds": round(time.monotonic() - start, 1),
             **provenance(),
         }
-        write_labelled(found, path, form)
+        write_labelled(found, path, _form(name))
     return load_study(name, path)
 
 

@@ -22,6 +22,7 @@ _NEEDED = {  # of the file that each benchmark writes
     "scale": {"paper", "growth"},
 }
 _ALWAYS = {"commit", "hardware", "versions"}
+_COMPARED = ("solver", "seconds", "× ours", "fit", "held out", "GiB", "× floor")
 
 
 def read_timings(path: str | Path) -> dict[str, Any]:
@@ -45,9 +46,6 @@ def read_timings(path: str | Path) -> dict[str, Any]:
         lacks = "an object" if not isinstance(found, dict) else ", ".join(sorted(missing))
         raise DataError(f"{path.name} lacks {lacks}; {remake} anew")
     return found
-
-
-_COMPARED = ("solver", "seconds", "× ours", "fit", "held out", "GiB", "× floor")
 
 
 def slope(size: Sequence[float], seconds: Sequence[float]) -> float:

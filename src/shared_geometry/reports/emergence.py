@@ -30,20 +30,23 @@ def _lines(answers: Answers, say: Callable[[xr.Dataset], str]) -> str:
 
 def way_table(answers: Answers) -> str:
     """Where each layer starts, how far it comes within an epoch, and when it has arrived."""
-    head = "| layer | at the start | way by epoch 1 | epochs until 95 % |\n|:--|:--|:--|:--|"
+    head = ["layer", "at the start", "way by epoch 1", "epochs until 95 %"]
     parts = []
     for population, results in answers.items():
         covered = emergence.way(results)
         by_first, arrived = emergence.covered_by(covered), emergence.arrivals(covered)
         start = results.geometry_final.sel(reading="published", space="shared").isel(checkpoint=0)
         rows = [
-            f"| {layer_name(label)} | {number(start.sel(layer=label, bound='estimate'))} "
-            f"| {_interval(by_first.sel(layer=label).values)} "
-            f"| {_interval(arrived.sel(layer=label).values, 1)} |"
+            [
+                layer_name(label),
+                number(start.sel(layer=label, bound="estimate")),
+                _interval(by_first.sel(layer=label).values),
+                _interval(arrived.sel(layer=label).values, 1),
+            ]
             for label in results.layer.values
         ]
         epochs = f"{results.checkpoint.values[-1]:g} epochs in all"
-        parts.append("\n".join([f"**{population}**, {epochs}\n", head, *rows]))
+        parts.append(f"**{population}**, {epochs}\n\n{table(head, rows)}")
     return "\n\n".join(parts)
 
 

@@ -7,7 +7,6 @@ import pandas as pd
 import xarray as xr
 
 from shared_geometry.basics import markdown
-from shared_geometry.basics.markdown import interval_cell
 from shared_geometry.basics.wording import in_a_sentence, layer_name, number, span
 from shared_geometry.beyond.heads.study import ENOUGH
 
@@ -246,7 +245,7 @@ def loss_table(answers: Answers) -> str:
     ways = ("rotation", "linear map", "rotation of channels", "permutation of channels", "none")
 
     def cells(row: xr.Dataset) -> list[str]:
-        return [interval_cell(100 * row.loss.sel(way=way).values, 1) for way in ways]
+        return [markdown.interval_cell(100 * row.loss.sel(way=way).values, 1) for way in ways]
 
     return _tables(answers, [_WAYS.get(way, way) for way in ways], cells)
 

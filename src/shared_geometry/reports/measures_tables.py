@@ -15,7 +15,7 @@ Answers = Mapping[str, xr.Dataset]  # by population
 def _table(headings: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
     """A table whose first column names the rows."""
     lines = [[name, *cells] for name, cells in rows.items()]
-    return table(headings, lines, "l".ljust(len(headings), "r"))
+    return table(headings, lines, "l" + "r" * (len(headings) - 1))
 
 
 def _most_and_least(found: xr.Dataset, measure: str) -> str:

@@ -103,7 +103,7 @@ def describe_run(results: xr.Dataset) -> str:
         "Intervals": f"95 % over networks, by {config.bootstrap:,} resamples"
         + (one_out and f"; of averaged RSMs {one_out}"),
     }
-    table = "\n".join(f"| **{name}** | {value} |" for name, value in rows.items())
+    told = table(["this run", ""], [[f"**{name}**", value] for name, value in rows.items()])
     note = (
         ""
         if config.recipe == "paper" and config.epochs is None
@@ -111,7 +111,7 @@ def describe_run(results: xr.Dataset) -> str:
         "“trained until convergence” is illustrated here, not tested. What tests it is in "
         "[the ledger](ledger)."
     )
-    return f"| this run | |\n|:--|:--|\n{table}{note}"
+    return f"{told}{note}"
 
 
 def claim_in_numbers(results: xr.Dataset) -> str:
