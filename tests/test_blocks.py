@@ -367,7 +367,7 @@ def test_the_chapters_speak_of_blocks_that_the_published_answers_find_switched_o
 
 def test_tables_have_a_row_a_block_and_figures_a_line_a_block():
     answers = {"a": made_up([1.0] * 8), "b": made_up([1.0] * 8, penalty=False)}
-    assert tell.blocks_table(answers).count("\n| ") == 2 * (1 + 1 + 8)
+    assert tell.blocks_table(answers).count("\n| ") == 2 * (1 + 8)
     curves = tell.on_curves(answers)
     assert list(curves) == ["a", f"a, {blocks.CONTROL}", "b"]
     sizes = tell.gradient_curves(answers)

@@ -586,7 +586,7 @@ def made_of(answers, networks, rigid, missed=0.0):
 def columns(answer, which):
     rows = rigidity_report.reasons({"made": answer}).splitlines()
     table = [line.strip("| ").split(" | ") for line in rows if line.startswith("| ")]
-    return [row[which] for row in table[2:]]
+    return [row[which] for row in table[1:]]
 
 
 def test_layers_are_told_where_private_activity_does_not_account_for_the_gain(answers):
