@@ -85,14 +85,14 @@ class PlainResNet18(nn.Sequential):
 PLAIN = {"convnet": PlainConvNet, "resnet18": PlainResNet18}
 
 
-def loaders(root: Path, augmented: bool, batch: int, n: int, workers: int) -> list[DataLoader]:
+def loaders(root: Path, shift: float, batch: int, n: int, workers: int) -> list[DataLoader]:
     """DataLoaders over the first ``n`` training and ``n / 5`` test images."""
     torchvision = import_torchvision()
     transforms = torchvision.transforms
     plain = [transforms.ToTensor(), transforms.Normalize((0.49, 0.48, 0.45), (0.5, 0.5, 0.5))]
     moving = [transforms.RandomHorizontalFlip()]
-    if augmented:
-        moving.append(transforms.RandomAffine(0, translate=(0.1, 0.1)))
+    if shift:
+        moving.append(transforms.RandomAffine(0, translate=(shift, shift)))
     made = []
     for train, count in ((True, n), (False, n // 5)):
         steps = transforms.Compose(moving + plain if train else plain)
@@ -176,7 +176,6 @@ def compare(architecture: str, arguments: argparse.Namespace) -> dict:
         test=Images(whole.test.images[: n // 5], whole.test.labels[: n // 5]),
     )
     how = recipe("fast", architecture, epochs=1, checkpoints=(0, 1))
-    shifted = how.shift > 0
     auto = str(resolve_precision("auto", device)).removeprefix("torch.")
     precisions = list(dict.fromkeys([auto, "float32"]))
     sides = {
@@ -186,7 +185,7 @@ def compare(architecture: str, arguments: argparse.Namespace) -> dict:
         for precision in precisions
     }
     for workers in (0, min(2, os.cpu_count() or 1)):
-        train, test = loaders(root, shifted, how.batch_size, n, workers)
+        train, test = loaders(root, how.shift, how.batch_size, n, workers)
         sides[f"plain, {workers} workers"] = lambda train=train, test=test: train_plainly(
             architecture, train, test, how, device, networks
         )

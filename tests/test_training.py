@@ -234,6 +234,26 @@ def test_shifts_are_scipy_s_with_repeated_borders():
     assert 8 < mirrored < 32
 
 
+@pytest.mark.parametrize(("shift", "most"), [(0.125, 2), (0.1, 2), (0.05, 1)])
+def test_shifts_by_whole_pixels_are_rolls_with_repeated_borders(shift, most):
+    images = torch.randn(300, 3, 20, 16, generator=torch_generator(0, "images"))
+    draws = torch.rand(3, 300, generator=torch_generator(0, "augment"))
+    found = augment(images, shift, False, draws, whole_pixels=True)
+    most_y, most_x = most, round(16 * shift)
+    padded = np.pad(images.numpy(), ((0, 0), (0, 0), (most_y,) * 2, (most_x,) * 2), mode="edge")
+    moves = set()
+    for source, mine in zip(padded, found.numpy(), strict=True):
+        places = [
+            (dy, dx)
+            for dy in range(2 * most_y + 1)
+            for dx in range(2 * most_x + 1)
+            if np.allclose(source[:, dy : dy + 20, dx : dx + 16], mine, atol=1e-5)
+        ]
+        assert len(places) == 1
+        moves.add(places[0])
+    assert moves == set(np.ndindex(2 * most_y + 1, 2 * most_x + 1))
+
+
 def test_flips_mirror_half_of_the_images_and_nothing_else():
     images = torch.arange(256).to(torch.uint8).reshape(1, 1, 16, 16).repeat(400, 1, 1, 1)
     labels = torch.zeros(400, dtype=torch.int64)

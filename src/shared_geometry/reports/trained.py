@@ -144,7 +144,8 @@ def _schedule(how: Recipe) -> str:
 
 
 def _augmentation(how: Recipe) -> str:
-    parts = [f"shifts by up to {100 * how.shift:.0f} % of the side"] * bool(how.shift)
+    by = ", by whole pixels" if how.whole_pixels else ""
+    parts = [f"shifts by up to {100 * how.shift:g} % of the side{by}"] * bool(how.shift)
     parts += ["half are mirrored (not digits)"] * how.flip
     return "; ".join(parts) or "none"
 

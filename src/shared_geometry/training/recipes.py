@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from shared_geometry.errors import InputError
 from shared_geometry.networks.architectures import ARCHITECTURES
@@ -42,8 +43,10 @@ class Recipe:
     epsilon : float
         Added to the optimiser's denominator.
     shift : float
-        Images are shifted by up to this part of their side, in x and in y, sub-pixel, their border
-        pixels repeated.
+        Images are shifted by up to this part of their side, in x and in y, their border pixels
+        repeated.
+    whole_pixels : bool, optional
+        Shift by whole pixels.  Shifted between pixels, images blur, which test images do not.
     flip : bool
         Half of the images are mirrored, in a data set whose images may be (`Dataset.mirrors`).
     norm_momentum : float
@@ -74,10 +77,15 @@ class Recipe:
     flip: bool = False
     norm_momentum: float = 0.01
     drop_last: bool = False
+    whole_pixels: bool | None = None  # None, not False: see `said`
+
+    def said(self) -> dict[str, Any]:
+        """All hyper-parameters that are not None: a new one that may be None renames no recipe."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def to_json(self) -> str:
         """All hyper-parameters as JSON with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(self.said(), sort_keys=True)
 
     def steps_per_epoch(self, n_images: int) -> int:
         """Batches in an epoch of ``n_images``; BatchNorm cannot use a last batch of one image."""
@@ -129,7 +137,15 @@ _MODERN = {
 }
 _FAST = {
     "convnet": Recipe("fast", 8, learning_rate=2e-3, weight_decay=0.01, **_MODERN),
-    "resnet18": Recipe("fast", 14, learning_rate=2e-3, weight_decay=0.05, shift=0.1, **_MODERN),
+    "resnet18": Recipe(
+        "fast",
+        20,
+        learning_rate=2e-3,
+        weight_decay=0.3,
+        shift=0.1,
+        whole_pixels=True,
+        **_MODERN,
+    ),
 }
 
 

@@ -19,21 +19,35 @@ def draw(how: Recipe, mirrors: bool, n: int, generator: torch.Generator) -> Tens
     return torch.rand(rows, n, generator=generator, device=generator.device)
 
 
-def augment(images: Tensor, shift: float, flip: bool, draws: Tensor) -> Tensor:
+def augment(
+    images: Tensor, shift: float, flip: bool, draws: Tensor, whole_pixels: bool = False
+) -> Tensor:
     """Shift images (n, c, h, w) by up to ``shift`` of their side in x and y, mirror half of them.
 
-    Sub-pixel, by bilinear interpolation, border pixels repeated.
+    By whole pixels, or sub-pixel, by bilinear interpolation; border pixels repeated.
     """
     if not shift:
         return _flip(images, draws[0]) if flip else images
-    x, y = (_centres(side, images.device) for side in (images.shape[3], images.shape[2]))
+    sides = (images.shape[3], images.shape[2])
+    x, y = (_centres(side, images.device) for side in sides)
+    move_x, move_y = (
+        _moves(drawn, shift, side, whole_pixels)
+        for drawn, side in zip(draws[1:], sides, strict=True)
+    )
     sign = 1 - 2 * (draws[0] < 0.5).float() if flip else torch.ones_like(draws[0])
-    move = (draws[1:] * 2 - 1) * (2 * shift)  # the side of an image is 2 long
-    at_x = sign[:, None] * x + move[0, :, None]  # (n, w)
-    at_y = y + move[1, :, None]  # (n, h)
+    at_x = sign[:, None] * x + move_x[:, None]  # (n, w)
+    at_y = y + move_y[:, None]  # (n, h)
     shape = (len(images), len(y), len(x))
     grid = torch.stack([at_x[:, None].expand(shape), at_y[:, :, None].expand(shape)], -1)
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _moves(drawn: Tensor, shift: float, side: int, whole_pixels: bool) -> Tensor:
+    """How far images move along a side that is 2 long, from numbers between 0 and 1."""
+    if not whole_pixels:
+        return (drawn * 2 - 1) * (2 * shift)
+    most = round(shift * side)
+    return ((drawn * (2 * most + 1)).floor() - most) * (2 / side)
 
 
 def _centres(side: int, device: torch.device) -> Tensor:
@@ -87,7 +101,8 @@ class Supply:
         n_networks, n = indices.shape
         images = normalise(pixels[indices.flatten()].permute(0, 3, 1, 2), self.mean)
         draws = torch.cat([draw(how, self.mirrors, n, g) for g in generators], 1)
-        images = augment(images, how.shift, how.flip and self.mirrors, draws)
+        flip = how.flip and self.mirrors
+        images = augment(images, how.shift, flip, draws, bool(how.whole_pixels))
         images = images.contiguous(memory_format=torch.channels_last)
         return images.unflatten(0, (n_networks, n)), labels[indices]
 

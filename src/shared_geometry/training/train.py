@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 
 import torch
 
@@ -62,7 +61,7 @@ def training_digest(
         "mirrors": dataset.mirrors,
         "architecture": architecture,
         "stem": stem if architecture == "resnet18" else None,
-        "recipe": asdict(recipe),
+        "recipe": recipe.said(),
         "seed": seed,
         "precision": str(resolve_precision(precision, resolve_device(device))),
     }
