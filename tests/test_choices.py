@@ -376,7 +376,10 @@ def test_two_recipes_of_one_condition_stand_side_by_side(experiment):
     head = "fast, 1 epochs, 3 networks"
     assert f"| layer | measure | {head} | {head} |" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + 3 * 4
+    assert len(rows) == 2 + 1 + 3 * 4
+    accuracy = 100 * float(experiment.test_accuracy.isel(epoch=-1).mean())
+    assert rows[2].startswith("|  | accuracy, % | ")
+    assert rows[2].count(f"| {accuracy:.1f} [") == 2
     end = experiment.isel(checkpoint=-1)
     for row, measure in zip(rows[-4:], ("published", "corrected", "left out"), strict=False):
         value = float(end.variance_interval.sel(measure=measure, bound="estimate", layer="dense"))
@@ -393,7 +396,7 @@ def test_recipes_of_unlike_numbers_of_networks_are_compared_at_the_smaller(exper
     text = choices_report.recipes_table(papers, [two]).replace("\N{NO-BREAK SPACE}", " ")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert rows[0].count("2 networks") == rows[0].count("3 networks") == 1
-    assert len(rows) == 2 + 3 * 3
+    assert len(rows) == 2 + 1 + 3 * 3
     assert "others only" not in text
     end = experiment.isel(checkpoint=-1, layer=-1)
     for row, measure in zip(rows[-3:-1], ("published", "corrected"), strict=True):

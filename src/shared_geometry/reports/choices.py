@@ -16,6 +16,7 @@ from shared_geometry.experiment.results import config_of
 from shared_geometry.reports.populations import called, has_papers_length
 from shared_geometry.reports.report import source_note
 from shared_geometry.srm.score import explained_with
+from shared_geometry.statistics import Interval, bootstrap_mean
 
 Answers = Mapping[str, xr.Dataset]
 
@@ -173,6 +174,14 @@ _BY_RECIPE = {
 _OF_ALL = ("variance, published", "variance, means subtracted")  # S is the mean of all networks
 
 
+def _accuracy(results: xr.Dataset) -> Interval:
+    """Final accuracy on unseen images, in per cent, the mean over networks."""
+    config = config_of(results)
+    final = 100 * results.test_accuracy.isel(epoch=-1).values
+    how = {"n_resamples": config.bootstrap, "seed": config.seed, "limits": (0.0, 100.0)}
+    return bootstrap_mean(final, **how)
+
+
 def _recipe_rows(both: Sequence[xr.Dataset]) -> list[list[str]]:
     """Rows of `recipes_table` for one condition."""
     numbers = [config_of(results).networks for results in both]
@@ -180,7 +189,7 @@ def _recipe_rows(both: Sequence[xr.Dataset]) -> list[list[str]]:
     alike = max(numbers) == fewest
     can_tell = all(config_of(results).components is None for results in both)  # `explained_with`
     ends = [results.isel(checkpoint=-1) for results in both]
-    rows = []
+    rows = [["", "accuracy, %", *(interval_cell(_accuracy(results), 1) for results in both)]]
     for label in ends[-1].layer.values:
         for measure, (name, which) in _BY_RECIPE.items():
             cells = [end[name].sel(which).sel(layer=label).values for end in ends]
@@ -197,7 +206,7 @@ def _recipe_rows(both: Sequence[xr.Dataset]) -> list[list[str]]:
 
 
 def recipes_table(papers: Mapping[Condition, xr.Dataset], others: Sequence[xr.Dataset]) -> str:
-    """The same condition by two recipes: variance explained and agreement, layer by layer.
+    """The same condition by two recipes: accuracy; variance and agreement, layer by layer.
 
     Of populations that are not equally large, the variance is brought to the smaller number by
     `explained_with`; what the other networks alone explain has no such formula and is left out.
