@@ -1,4 +1,5 @@
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,13 +15,16 @@ from shared_geometry.config import Config
 from shared_geometry.experiment import run
 from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.plan import plan
+from shared_geometry.experiment.results import config_of
 from shared_geometry.experiment.steps import activity_of, forget_activity, record
 from shared_geometry.networks.activations import draw_units, standardise
 from shared_geometry.reports import choices as choices_report
+from shared_geometry.reports import populations
 from shared_geometry.srm.score import explained_with
 from shared_geometry.statistics import bootstrap_mean
 from shared_geometry.training.recipes import recipe
 
+ROOT = Path(__file__).parents[1]
 NAMES = list(alternatives.CHOICES)
 
 
@@ -387,6 +391,20 @@ def test_two_recipes_of_one_condition_stand_side_by_side(experiment):
     value = float(end.geometry_current.sel(reading="published", space="shared", layer="dense")[0])
     assert rows[-1].count(f"| {value:.2f} [") == 2
     assert "no condition" in choices_report.recipes_table({}, [experiment])
+
+
+def test_published_recipes_show_that_equal_accuracy_is_not_equal_similarity():
+    published = populations.load_published(ROOT / "results")
+    papers, others = populations.conditions(published), populations.besides(published)
+    gaps = {}
+    for other in others:
+        both = (papers[config_of(other).dataset, config_of(other).architecture], other)
+        accuracies = [100 * run.test_accuracy.isel(epoch=-1).values.mean() for run in both]
+        ends = [run.isel(checkpoint=-1).variance_interval for run in both]
+        shares = [end.sel(measure="corrected", bound="estimate").values for end in ends]
+        gaps[abs(np.subtract(*accuracies))] = abs(np.subtract(*shares)).max()
+    assert gaps[min(gaps)] > 0.1  # "need not be equally similar", says the chapter
+    assert min(gaps) < 0.5
 
 
 def test_recipes_of_unlike_numbers_of_networks_are_compared_at_the_smaller(experiment, config):

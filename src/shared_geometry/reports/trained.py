@@ -207,7 +207,7 @@ def steering_sentence(results: xr.Dataset) -> str:
     here = (
         "This run follows it."
         if steered(results)
-        else "Training by the recipe of this run never looks at them; the recipe itself was chosen "
+        else "Training by the recipe of this run never looks at them; that of ResNet18s was chosen "
         "by the accuracy of other networks on those of CIFAR-10."
     )
     return (
