@@ -297,7 +297,6 @@ def test_a_recipe_without_a_penalty_has_no_control(tmp_path):
     answers = {"digits": found}
     assert "no control" in tell.sentences(answers)
     assert tell.shared_sentences(answers) == ""
-    assert tell.shared_title(answers) == "No penalty"
     assert list(tell.shared_curves(answers)["digits"]) == [blocks.TRAINED]
 
 
@@ -401,8 +400,10 @@ def test_words_follow_the_numbers():
 
 def test_words_on_what_is_shared_follow_the_numbers():
     answers = {"a": made_up([1.0] * 8), "b": made_up([1.0] * 8, penalty=False)}
-    title = "More is shared without the penalty in 1 of 2 layers (1 cannot be told) (a)"
-    assert tell.shared_title(answers) == title
+    assert tell.shared_titles(answers) == [
+        "More is shared without the penalty in 1 of 2 layers (1 cannot be told)",
+        "There is no penalty to leave out",
+    ]
     said = tell.shared_sentences(answers)
     assert said.startswith("**a**, at epoch 8: the others explain more without the penalty in 1 of")
     assert "in layer 15, by 0.30 [0.20, 0.40]: 0.70 [0.65, 0.75] in place of 0.40 [" in said

@@ -261,12 +261,8 @@ def shared_curves(answers: Answers) -> Curves:
     }
 
 
-def _controlled(answers: Answers) -> Answers:
-    return {t: found for t, found in answers.items() if CONTROL in found.population.values}
-
-
-def _change(found: xr.Dataset, measure: str = OTHERS) -> xr.DataArray:
-    return found.variance_change.sel(measure=measure).transpose("layer", "bound")
+def _change(found: xr.Dataset) -> xr.DataArray:
+    return found.variance_change.sel(measure=OTHERS).transpose("layer", "bound")
 
 
 def _more(found: xr.Dataset) -> str:
@@ -275,10 +271,14 @@ def _more(found: xr.Dataset) -> str:
     return counted([above(row, 0) for row in rows], "layers")
 
 
-def shared_title(answers: Answers) -> str:
-    """In how many layers networks share more without the penalty."""
-    said = [f"{_more(found)} ({title})" for title, found in _controlled(answers).items()]
-    return f"More is shared without the penalty in {'; '.join(said)}" if said else "No penalty"
+def shared_titles(answers: Answers) -> list[str]:
+    """In how many layers networks share more without the penalty, in each population."""
+    return [
+        f"More is shared without the penalty in {_more(found)}"
+        if CONTROL in found.population.values
+        else "There is no penalty to leave out"
+        for found in answers.values()
+    ]
 
 
 def shared_alt(answers: Answers) -> str:
@@ -293,7 +293,9 @@ def shared_alt(answers: Answers) -> str:
 def shared_sentences(answers: Answers) -> str:
     """Where the penalty changes most what is shared, a paragraph a population with a control."""
     said = []
-    for title, found in _controlled(answers).items():
+    for title, found in answers.items():
+        if CONTROL not in found.population.values:
+            continue
         change = _change(found)
         layer = change.layer[int(abs(change.sel(bound="estimate")).argmax("layer"))].item()
 
