@@ -24,6 +24,7 @@ from shared_geometry.datasets import Images, mean_image, normalise
 from shared_geometry.errors import InputError
 from shared_geometry.experiment import run
 from shared_geometry.experiment.plan import build, plan
+from shared_geometry.experiment.results import load_results
 from shared_geometry.reports import blocks as tell
 from shared_geometry.training import recipe
 
@@ -421,6 +422,29 @@ def test_the_chapters_speak_of_blocks_that_the_published_answers_find_switched_o
     answers = studies.published("blocks", ROOT / "results" / "beyond")
     last = [found.block.values[-1] in blocks.switched_off(found) for found in answers.values()]
     assert any(last)  # "can switch the last ones off", says the discussion
+
+
+def test_the_chapters_tell_right_where_the_penalty_makes_the_dip():
+    answers = studies.published("blocks", ROOT / "results" / "beyond")
+    ten, hundred = answers["ResNet18, CIFAR-10"], answers["ResNet18, CIFAR-100"]
+    dip, before = ["11", "13"], ["5", "7", "9"]
+    change = ten.variance_change.sel(measure="left out").transpose("layer", "bound")
+    assert (change.sel(layer=dip, bound="low") > 0.05).all()  # "clearly more"
+    assert set(
+        change.sel(bound="estimate").sortby(change.sel(bound="estimate")).layer.values[-2:]
+    ) == set(dip)
+    strict = ten.variance_interval.sel(measure="left out")
+    with_, without = (strict.sel(population=p) for p in (blocks.beside(ten), blocks.CONTROL))
+    assert with_.sel(layer=dip, bound="high").max() < with_.sel(layer=before, bound="low").min()
+    assert without.sel(layer=dip, bound="high").min() > without.sel(layer=before, bound="low").min()
+    change = hundred.variance_change.sel(measure="left out")
+    assert abs(change).max() < 0.03  # "hardly more"
+    assert blocks.switched_off(hundred)
+    course = load_results(ROOT / "results" / "cifar100-resnet18.nc").variance_interval
+    course = course.sel(measure="published", layer=dip)
+    assert (
+        course.sel(checkpoint=8, bound="low") > course.isel(checkpoint=-1).sel(bound="high")
+    ).all()
 
 
 def test_tables_have_a_row_a_block_and_figures_a_line_a_block():
