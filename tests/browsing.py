@@ -4,23 +4,37 @@ import io
 import re
 
 import numpy as np
+import pytest
 from conftest import ROOT
 from PIL import Image
+from playwright import sync_api
 
 from shared_geometry.publishing.pages import read_pages
 
 PAGES = [page.name for page in read_pages(ROOT)]
 WIDTHS = (360, 768, 1200, 1440)
 DRAWN = "figure => figure.dataset.drawn !== undefined"
-
+FRAME = "() => new Promise(requestAnimationFrame).then(() => true)"
 
 MARKS = ".trace, .heatmaplayer image, .point, .gl-container canvas"
 
 
+class Stalled(Exception):
+    """The browser draws no more, whatever the page: seen where WebGL runs in software."""
+
+
+ONCE_MORE = pytest.mark.flaky(reruns=1, only_rerun=["Stalled"])
+
+
 class Visit:
-    """One page in a fresh browser context, and everything that went wrong on it."""
+    """One page in a fresh browser context, and everything that went wrong on it.
+
+    A visit that runs out of time while the browser draws no frame at all ends with `Stalled` and
+    the browser closed: the `browser` of the next test, or of the same test again, is a new one.
+    """
 
     def __init__(self, browser, *, theme="light", width=1440):
+        self.browser = browser
         self.context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=theme, accept_downloads=True
         )
@@ -34,8 +48,18 @@ class Visit:
     def __enter__(self):
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, kind, error, _):
+        if isinstance(error, sync_api.TimeoutError) and not self._draws():
+            self.browser.close()
+            raise Stalled("the browser has stopped drawing") from error
         self.context.close()
+
+    def _draws(self):
+        try:
+            self.page.wait_for_function(FRAME, timeout=5_000)
+        except sync_api.TimeoutError:
+            return False
+        return True
 
     def _refuse(self, route):
         self.outside.append(route.request.url)

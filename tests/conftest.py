@@ -56,13 +56,30 @@ def site(book):
         server.shutdown()
 
 
+class _Browsers:
+    """One browser for all tests of a process, and another once that is closed."""
+
+    def __init__(self, chromium):
+        self.chromium, self.current = chromium, None
+
+    def get(self):
+        if self.current is None or not self.current.is_connected():
+            self.current = self.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        return self.current
+
+
 @pytest.fixture(scope="session")
-def browser():
+def browsers():
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+        browsers = _Browsers(playwright.chromium)
+        yield browsers
+        browsers.get().close()
+
+
+@pytest.fixture
+def browser(browsers):
+    return browsers.get()

@@ -22,7 +22,9 @@ from shared_geometry.claims import judging
 from shared_geometry.config import Config
 from shared_geometry.datasets import Images, mean_image, normalise
 from shared_geometry.errors import InputError
+from shared_geometry.experiment import run
 from shared_geometry.experiment.plan import build, plan
+from shared_geometry.experiment.results import load_results
 from shared_geometry.reports import blocks as tell
 from shared_geometry.training import recipe
 
@@ -210,7 +212,8 @@ def test_the_control_begins_where_the_networks_begin_and_ends_elsewhere(answer):
     assert np.abs(last[0] - last[1]).max() > 0
     assert any(note.startswith(blocks.CONTROL) for _, _, _, note in told)
     counted = [(done, total) for stage, done, total, _ in told if stage == "blocks"]
-    assert counted == [(i, 12) for i in range(1, 13)]  # 2 populations, 2 networks, 3 checkpoints
+    # 2 populations, each 2 networks at 3 checkpoints, and 9 layers at the last
+    assert counted == [(i, 30) for i in range(1, 31)]
 
 
 def test_an_answer_has_every_block_checkpoint_and_interval(answer):
@@ -226,6 +229,21 @@ def test_an_answer_has_every_block_checkpoint_and_interval(answer):
         assert (interval.sel(bound="low") <= interval.sel(bound="high")).all()
     assert found.on.min() >= 0
     assert found.on.max() <= 1
+
+
+def test_what_is_shared_is_what_the_experiment_finds_and_its_change_is_paired(answer, tmp_path):
+    found, _ = answer
+    results = run(RESNETS, output=tmp_path).isel(checkpoint=-1)
+    shared = found.sel(population=blocks.TRAINED)
+    for name in ("variance", "variance_interval"):
+        expected = results[name].transpose(*shared[name].dims)
+        np.testing.assert_allclose(shared[name], expected, atol=1e-5)
+    change = found.variance_change.sel(bound="estimate")
+    per_network = found.variance.sel(population=blocks.CONTROL) - shared.variance
+    assert np.abs(per_network).max() > 0
+    np.testing.assert_allclose(change, per_network.mean("network").transpose(*change.dims))
+    of_one_pair = found.variance_change.sel(bound=["low", "high"])
+    assert of_one_pair.isnull().all()  # two networks
 
 
 def test_a_control_of_fewer_epochs_is_the_beginning_of_a_longer_one(tmp_path, monkeypatch):
@@ -275,7 +293,12 @@ def test_a_recipe_without_a_penalty_has_no_control(tmp_path):
     config = Config.from_preset("smoke", architecture="resnet18", device="cpu", checkpoints=(1.0,))
     found = studies.study("blocks", config, output=tmp_path)
     assert found.population.values.tolist() == [blocks.TRAINED]
-    assert "no control" in tell.sentences({"digits": found})
+    assert "variance_change" not in found
+    assert found.sizes["layer"] == 9
+    answers = {"digits": found}
+    assert "no control" in tell.sentences(answers)
+    assert tell.shared_sentences(answers) == ""
+    assert list(tell.shared_curves(answers)["digits"]) == [blocks.TRAINED]
 
 
 def test_networks_without_blocks_are_refused_before_any_work(tmp_path):
@@ -287,8 +310,17 @@ def test_networks_without_blocks_are_refused_before_any_work(tmp_path):
 # Verdicts and words.
 
 
-def made_up(on, control=None, penalty=True):
-    """An answer in which so much of each of eight branches is on at the end."""
+def explained(rows):
+    """Shares of two layers by two measures, (population, layer, measure, bound): bars of 0.05."""
+    values = np.array(rows)[:, :, None, None] + np.array([[0.2], [0.0]])  # published, left out
+    return values + np.array([0.0, -0.05, 0.05])
+
+
+def made_up(on, control=None, penalty=True, gains=(0.3, 0.02)):
+    """An answer in which so much of each of eight branches is on at the end.
+
+    Without the penalty, so much more of each of two layers is shared.
+    """
     rows = [on, control or [1.0] * 8] if penalty else [on]
     last = np.array(rows)[:, None, :, None] * np.ones(3)
     course = np.concatenate([np.ones_like(last), last], 1)
@@ -296,12 +328,15 @@ def made_up(on, control=None, penalty=True):
     config = Config.from_preset("smoke", architecture="resnet18", recipe="paper")
     how = recipe("paper" if penalty else "fast", "resnet18", epochs=8)
     dims = ("population", "checkpoint", "block", "bound")
-    return xr.Dataset(
+    shared = [[0.4, 0.5], [0.4 + gains[0], 0.5 + gains[1]]][: len(rows)]
+    change = np.array(gains)[:, None, None] + np.array([[0.0, -0.1, 0.1]] * 2)
+    found = xr.Dataset(
         {
             "on_interval": (dims, course),
             "added_interval": (dims, course / 4),
             "gradient_interval": (dims, course * 0 + 1e-3 / np.arange(1, 9)[:, None]),
             "steps": 1000.0,
+            "variance_interval": (("population", "layer", "measure", "bound"), explained(shared)),
             "loss_interval": (("population", "block", "bound"), lost),
             "accuracy_interval": (
                 ("population", "bound"),
@@ -313,9 +348,14 @@ def made_up(on, control=None, penalty=True):
             "checkpoint": [0.0, 8.0],
             "block": np.arange(1, 9),
             "bound": ["estimate", "low", "high"],
+            "layer": ["15", "17"],
+            "measure": ["published", "left out"],
         },
         {"config": config.to_json(), "recipe": how.to_json()},
     )
+    if penalty:
+        found["variance_change"] = ("layer", "measure", "bound"), change
+    return found
 
 
 @pytest.mark.parametrize(
@@ -359,10 +399,52 @@ def test_words_follow_the_numbers():
     assert "no block is switched off; of a branch’s channels 100 % are on" in tell.sentences(none)
 
 
+def test_words_on_what_is_shared_follow_the_numbers():
+    answers = {"a": made_up([1.0] * 8), "b": made_up([1.0] * 8, penalty=False)}
+    assert tell.shared_titles(answers) == [
+        "More is shared without the penalty in 1 of 2 layers (1 cannot be told)",
+        "There is no penalty to leave out",
+    ]
+    said = tell.shared_sentences(answers)
+    assert said.startswith("**a**, at epoch 8: the others explain more without the penalty in 1 of")
+    assert "in layer 15, by 0.30 [0.20, 0.40]: 0.70 [0.65, 0.75] in place of 0.40 [" in said
+    assert "by the authors’ measure 0.90 [0.85, 0.95] in place of 0.60 [0.55, 0.65]." in said
+    assert "**b**" not in said
+    less = tell.shared_sentences({"a": made_up([1.0] * 8, gains=(-0.05, -0.3))})
+    assert "in 0 of 2 layers (1 cannot be told)" in less
+    assert "in layer 17, by −0.30 [−0.40, −0.20]: 0.20" in less
+    alt = tell.shared_alt(answers)
+    assert f"a, {blocks.CONTROL}: 0.52 to 0.70" in alt
+    assert list(tell.shared_curves(answers)["b"]) == [blocks.TRAINED]
+
+
 def test_the_chapters_speak_of_blocks_that_the_published_answers_find_switched_off():
     answers = studies.published("blocks", ROOT / "results" / "beyond")
     last = [found.block.values[-1] in blocks.switched_off(found) for found in answers.values()]
     assert any(last)  # "can switch the last ones off", says the discussion
+
+
+def test_the_chapters_tell_right_where_the_penalty_makes_the_dip():
+    answers = studies.published("blocks", ROOT / "results" / "beyond")
+    ten, hundred = answers["ResNet18, CIFAR-10"], answers["ResNet18, CIFAR-100"]
+    dip, before = ["11", "13"], ["5", "7", "9"]
+    change = ten.variance_change.sel(measure="left out").transpose("layer", "bound")
+    assert (change.sel(layer=dip, bound="low") > 0.05).all()  # "clearly more"
+    assert set(
+        change.sel(bound="estimate").sortby(change.sel(bound="estimate")).layer.values[-2:]
+    ) == set(dip)
+    strict = ten.variance_interval.sel(measure="left out")
+    with_, without = (strict.sel(population=p) for p in (blocks.beside(ten), blocks.CONTROL))
+    assert with_.sel(layer=dip, bound="high").max() < with_.sel(layer=before, bound="low").min()
+    assert without.sel(layer=dip, bound="high").min() > without.sel(layer=before, bound="low").min()
+    change = hundred.variance_change.sel(measure="left out")
+    assert abs(change).max() < 0.03  # "hardly more"
+    assert blocks.switched_off(hundred)
+    course = load_results(ROOT / "results" / "cifar100-resnet18.nc").variance_interval
+    course = course.sel(measure="published", layer=dip)
+    assert (
+        course.sel(checkpoint=8, bound="low") > course.isel(checkpoint=-1).sel(bound="high")
+    ).all()
 
 
 def test_tables_have_a_row_a_block_and_figures_a_line_a_block():

@@ -2,6 +2,7 @@
 
 import pytest
 from browsing import (
+    ONCE_MORE,
     PAGES,
     Visit,
     background,
@@ -12,7 +13,7 @@ from browsing import (
     check_widths,
 )
 
-pytestmark = [pytest.mark.book, pytest.mark.browser]
+pytestmark = [pytest.mark.book, pytest.mark.browser, ONCE_MORE]
 
 
 @pytest.mark.parametrize("name", PAGES)

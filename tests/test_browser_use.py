@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from browsing import (
     DRAWN,
+    ONCE_MORE,
     PAGES,
     Visit,
     check_accessible,
@@ -17,7 +18,7 @@ from browsing import (
 
 from shared_geometry.datasets import load_dataset
 
-pytestmark = [pytest.mark.book, pytest.mark.browser]
+pytestmark = [pytest.mark.book, pytest.mark.browser, ONCE_MORE]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -4,7 +4,8 @@ The paper's ResNet18 is trained by Adam with the kernels' squared weights added 
 divides a weight's gradient by its usual size; so the penalty, too, is divided by it, and weights
 whose gradient is small shrink fast.  The same networks, from the same beginnings and by the same
 images in the same order but without the penalty, are the control.  It is there to tell why the last
-branches go, which they do within the first epochs, and is trained for no more of them.
+branches go, which they do within the first epochs, and is trained for no more of them.  It tells,
+too, what the penalty does to Figure 3's middle row: how much of each layer the networks share.
 """
 
 from collections.abc import Callable
@@ -21,18 +22,26 @@ import xarray as xr
 from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.devices import resolve_device
 from shared_geometry.basics.randomness import torch_generator
+from shared_geometry.basics.wording import layer_name
 from shared_geometry.beyond.blocks.branches import accuracies, observe
 from shared_geometry.beyond.blocks.penalty import gradient_sizes
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import Found, all_above, below
 from shared_geometry.datasets import mean_image
-from shared_geometry.experiment.analysis import BOUNDS
+from shared_geometry.experiment.analysis import (
+    BOUNDS,
+    VARIANCE,
+    Activity,
+    fit,
+    share_intervals,
+    variance_explained,
+)
 from shared_geometry.experiment.plan import Plan, build
-from shared_geometry.experiment.population import Progress, of_all
-from shared_geometry.statistics import PART, bootstrap_mean
+from shared_geometry.experiment.population import Progress, activities, of_all
+from shared_geometry.statistics import PART, bootstrap_mean, bootstrap_shared
 from shared_geometry.training import load_checkpoint, train_population, training_digest
 
-FORMAT = 2
+FORMAT = 3
 ARCHITECTURES = ("resnet18",)
 IMAGES = 1000  # unseen images over which variances are taken, at most; evenly spaced
 TRAINED, CONTROL = "as trained", "without the penalty"
@@ -106,6 +115,25 @@ def _network(it: Plan, network: int, told: Callable[[str], None]) -> xr.Dataset:
     )
 
 
+def _shares(it: Plan, told: Callable[[str], None]) -> xr.Dataset:
+    """What the networks' shared response explains of each layer, at a plan's last checkpoint."""
+    shares, intervals = [], []
+    device = resolve_device(it.config.device)
+    for layer, activity in activities(it):
+        alignment, held_out, _ = Activity(*(part.to(device) for part in activity))
+        explained = variance_explained(fit(alignment, it.settings), alignment, held_out)
+        shares.append(explained.cpu().double().numpy())
+        intervals.append(share_intervals(explained, it.settings).cpu().numpy())
+        told(f"epoch {it.checkpoints[-1]:g}, {layer_name(layer)}")
+    return xr.Dataset(
+        {
+            "variance": (("layer", "measure", "network"), np.stack(shares)),
+            "variance_interval": (("layer", "measure", "bound"), np.stack(intervals)),
+        },
+        {"layer": list(it.layers), "measure": list(VARIANCE)},
+    )
+
+
 def _population(it: Plan, told: Callable[[str], None]) -> xr.Dataset:
     """Every network of a plan, with intervals over networks."""
     networks = [_network(it, i, told) for i in range(it.config.networks)]
@@ -123,7 +151,33 @@ def _population(it: Plan, told: Callable[[str], None]) -> xr.Dataset:
             output_core_dims=[["bound"]],
             vectorize=True,
         )
-    return found.assign_coords(bound=list(BOUNDS))
+    return found.assign_coords(bound=list(BOUNDS)).merge(_shares(it, told))
+
+
+def _change(found: xr.Dataset, it: Plan) -> xr.DataArray:
+    """What goes up without the penalty: variance of each network, paired, (layer, measure, bound).
+
+    NaN bounds if there are two networks, which are one pair.
+    """
+    without = found.variance.sel(population=CONTROL, drop=True)
+    grown = without - found.variance.sel(population=beside(found), drop=True)
+
+    def interval(values: np.ndarray) -> np.ndarray:
+        how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
+        return np.array(bootstrap_shared(torch.tensor(values), **how))
+
+    return xr.apply_ufunc(
+        interval,
+        grown,
+        input_core_dims=[["network"]],
+        output_core_dims=[["bound"]],
+        vectorize=True,
+    )
+
+
+def beside(found: xr.Dataset) -> str:
+    """The population that has seen as many images as the control."""
+    return THEN if THEN in found.population.values else TRAINED
 
 
 def measure(it: Plan, progress: Progress) -> xr.Dataset:
@@ -141,9 +195,12 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         By ``population``, the plan's and, if its recipe has a penalty, the control: ``on`` and
         ``added`` (checkpoint, block, network), see `branches.observe`, and ``gradient``, see
         `penalty.gradient_sizes`; ``loss`` (block, network), accuracy that goes with the branch, at
-        the end; ``accuracy`` (network).  Each with its ``_interval`` (bound) over networks.  And
-        ``steps`` of an epoch.  Where the control is shorter, it has NaN at later checkpoints, and
-        the plan's networks as they were at its end are a population, too.
+        the end; ``accuracy`` (network); ``variance`` (layer, measure, network), see
+        `analysis.variance_explained`, at the end.  Each with its ``_interval`` (bound) over
+        networks.  If there is a control, ``variance_change`` (layer, measure, bound), by how much
+        more is explained without the penalty, paired network by network.  And ``steps`` of an
+        epoch.  Where the control is shorter, it has NaN at later checkpoints, and the plan's
+        networks as they were at its end are a population, too.
     """
     plans = {TRAINED: it}
     if it.recipe.l2:
@@ -152,7 +209,9 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
             plans[THEN] = begun._replace(checkpoints=begun.checkpoints[-1:])
         plans[CONTROL] = _control(begun, progress)
     done = count(1)
-    steps = it.config.networks * sum(len(plan.checkpoints) for plan in plans.values())
+    steps = sum(
+        it.config.networks * len(plan.checkpoints) + len(plan.layers) for plan in plans.values()
+    )
 
     def told(name: str, note: str) -> None:
         whose = "" if name == TRAINED else f"{name}, "
@@ -161,6 +220,8 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
     each = [_population(plan, partial(told, name)) for name, plan in plans.items()]
     names = xr.DataArray(list(plans), dims="population", name="population")
     found = xr.concat(each, names, join="outer")
+    if CONTROL in plans:
+        found["variance_change"] = _change(found, it)
     found["steps"] = float(it.recipe.steps_per_epoch(len(it.data.train)))
     return found
 
