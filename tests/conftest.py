@@ -56,7 +56,7 @@ def site(book):
         server.shutdown()
 
 
-class _Browsers:
+class Browsers:
     """One browser for all tests of a process, and another once that is closed."""
 
     def __init__(self, chromium):
@@ -75,7 +75,7 @@ def browsers():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browsers = _Browsers(playwright.chromium)
+        browsers = Browsers(playwright.chromium)
         yield browsers
         browsers.get().close()
 

@@ -26,6 +26,7 @@ from shared_geometry.experiment import run
 from shared_geometry.experiment.plan import build, plan
 from shared_geometry.experiment.results import load_results
 from shared_geometry.reports import blocks as tell
+from shared_geometry.reports import blocks_shared
 from shared_geometry.training import recipe
 
 RESNETS = Config.from_preset("smoke", architecture="resnet18", recipe="paper", device="cpu")
@@ -297,8 +298,8 @@ def test_a_recipe_without_a_penalty_has_no_control(tmp_path):
     assert found.sizes["layer"] == 9
     answers = {"digits": found}
     assert "no control" in tell.sentences(answers)
-    assert tell.shared_sentences(answers) == ""
-    assert list(tell.shared_curves(answers)["digits"]) == [blocks.TRAINED]
+    assert blocks_shared.sentences(answers) == ""
+    assert list(blocks_shared.curves(answers)["digits"]) == [blocks.TRAINED]
 
 
 def test_networks_without_blocks_are_refused_before_any_work(tmp_path):
@@ -401,21 +402,21 @@ def test_words_follow_the_numbers():
 
 def test_words_on_what_is_shared_follow_the_numbers():
     answers = {"a": made_up([1.0] * 8), "b": made_up([1.0] * 8, penalty=False)}
-    assert tell.shared_titles(answers) == [
+    assert blocks_shared.titles(answers) == [
         "More is shared without the penalty in 1 of 2 layers (1 cannot be told)",
         "There is no penalty to leave out",
     ]
-    said = tell.shared_sentences(answers)
+    said = blocks_shared.sentences(answers)
     assert said.startswith("**a**, at epoch 8: the others explain more without the penalty in 1 of")
     assert "in layer 15, by 0.30 [0.20, 0.40]: 0.70 [0.65, 0.75] in place of 0.40 [" in said
     assert "by the authors’ measure 0.90 [0.85, 0.95] in place of 0.60 [0.55, 0.65]." in said
     assert "**b**" not in said
-    less = tell.shared_sentences({"a": made_up([1.0] * 8, gains=(-0.05, -0.3))})
+    less = blocks_shared.sentences({"a": made_up([1.0] * 8, gains=(-0.05, -0.3))})
     assert "in 0 of 2 layers (1 cannot be told)" in less
     assert "in layer 17, by −0.30 [−0.40, −0.20]: 0.20" in less
-    alt = tell.shared_alt(answers)
+    alt = blocks_shared.alt(answers)
     assert f"a, {blocks.CONTROL}: 0.52 to 0.70" in alt
-    assert list(tell.shared_curves(answers)["b"]) == [blocks.TRAINED]
+    assert list(blocks_shared.curves(answers)["b"]) == [blocks.TRAINED]
 
 
 def test_the_chapters_speak_of_blocks_that_the_published_answers_find_switched_off():

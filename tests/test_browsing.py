@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from browsing import FRAME, Stalled, Visit
-from conftest import _Browsers
+from conftest import Browsers
 from playwright.sync_api import TimeoutError as TooLate
 
 
@@ -68,7 +68,7 @@ def test_tests_share_a_browser_until_it_is_closed():
         launched.append(Browser(draws=True))
         return launched[-1]
 
-    browsers = _Browsers(SimpleNamespace(launch=launch))
+    browsers = Browsers(SimpleNamespace(launch=launch))
     first = browsers.get()
     assert browsers.get() is first
     first.close()

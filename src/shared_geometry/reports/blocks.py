@@ -12,7 +12,6 @@ import xarray as xr
 
 from shared_geometry.basics.markdown import interval_cell, table
 from shared_geometry.basics.wording import (
-    in_a_sentence,
     interval_text,
     moment,
     number,
@@ -27,7 +26,6 @@ from shared_geometry.beyond.blocks.study import (
     beside,
     switched_off,
 )
-from shared_geometry.claims.judging import above, counted
 from shared_geometry.experiment.results import config_of
 from shared_geometry.reports.report import training_length
 from shared_geometry.training import Recipe, recipe
@@ -217,7 +215,8 @@ def loss_alt(answers: Answers) -> str:
     return f"Lines over blocks. Points of accuracy lost, {'; '.join(said)}."
 
 
-def _end_of_control(found: xr.Dataset) -> str:
+def end_of_control(found: xr.Dataset) -> str:
+    """The last epoch of the control, in a sentence."""
     course = found.on_interval.sel(population=CONTROL).dropna("checkpoint")
     return moment(float(course.checkpoint[-1]))
 
@@ -230,7 +229,7 @@ def _control_sentence(found: xr.Dataset) -> str:
         for p in (beside(found), CONTROL)
     )
     off, off_before = switched_off(found, CONTROL), switched_off(found, beside(found))
-    when = "" if beside(found) == TRAINED else f"{_end_of_control(found)} "
+    when = "" if beside(found) == TRAINED else f"{end_of_control(found)} "
     said = (
         f"Without the penalty, from the same beginnings and by the same images, {when}"
         f"{_listed(off)} {'is' if len(off) < 2 else 'are'} switched off, and "
@@ -245,75 +244,6 @@ def _control_sentence(found: xr.Dataset) -> str:
             "accuracy there."
         )
     return said
-
-
-OTHERS = "left out"  # the strict one of the measures of variance
-
-
-def shared_curves(answers: Answers) -> Curves:
-    """What the other networks explain of every layer, for `figures.curves`."""
-    return {
-        title: {
-            str(population): found.variance_interval.sel(population=population, measure=OTHERS)
-            for population in found.population.values
-        }
-        for title, found in answers.items()
-    }
-
-
-def _change(found: xr.Dataset) -> xr.DataArray:
-    return found.variance_change.sel(measure=OTHERS).transpose("layer", "bound")
-
-
-def _more(found: xr.Dataset) -> str:
-    """In how many layers the others explain more without the penalty, by the whole interval."""
-    rows = _change(found).values
-    return counted([above(row, 0) for row in rows], "layers")
-
-
-def shared_titles(answers: Answers) -> list[str]:
-    """In how many layers networks share more without the penalty, in each population."""
-    return [
-        f"More is shared without the penalty in {_more(found)}"
-        if CONTROL in found.population.values
-        else "There is no penalty to leave out"
-        for found in answers.values()
-    ]
-
-
-def shared_alt(answers: Answers) -> str:
-    """Text alternative of the figure of what is shared."""
-    said = []
-    for title, curves in shared_curves(answers).items():
-        for population, curve in curves.items():
-            said.append(f"{title}, {population}: {span(curve.sel(bound='estimate'))}")
-    return f"Lines over layers. Variance that the other networks explain, {'; '.join(said)}."
-
-
-def shared_sentences(answers: Answers) -> str:
-    """Where the penalty changes most what is shared, a paragraph a population with a control."""
-    said = []
-    for title, found in answers.items():
-        if CONTROL not in found.population.values:
-            continue
-        change = _change(found)
-        layer = change.layer[int(abs(change.sel(bound="estimate")).argmax("layer"))].item()
-
-        def explained(population: str, measure: str, found=found, layer=layer) -> str:
-            at = {"population": population, "measure": measure, "layer": layer}
-            return interval_text(found.variance_interval.sel(at).values)
-
-        pairs = (
-            f"{explained(CONTROL, measure)} in place of {explained(beside(found), measure)}"
-            for measure in (OTHERS, "published")
-        )
-        said.append(
-            f"**{title}**, {_end_of_control(found)}: the others explain more without the penalty "
-            f"in {_more(found)}. The change is largest in {in_a_sentence(layer)}, by "
-            f"{interval_text(change.sel(layer=layer).values)}: "
-            f"{', and by the authors’ measure '.join(pairs)}."
-        )
-    return "\n\n".join(said)
 
 
 def sentences(answers: Answers) -> str:

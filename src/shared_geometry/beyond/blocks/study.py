@@ -31,14 +31,13 @@ from shared_geometry.datasets import mean_image
 from shared_geometry.experiment.analysis import (
     BOUNDS,
     VARIANCE,
-    Activity,
     fit,
     share_intervals,
     variance_explained,
 )
 from shared_geometry.experiment.plan import Plan, build
 from shared_geometry.experiment.population import Progress, activities, of_all
-from shared_geometry.statistics import PART, bootstrap_mean, bootstrap_shared
+from shared_geometry.statistics import PART, Interval, bootstrap_mean, bootstrap_shared
 from shared_geometry.training import load_checkpoint, train_population, training_digest
 
 FORMAT = 3
@@ -120,7 +119,7 @@ def _shares(it: Plan, told: Callable[[str], None]) -> xr.Dataset:
     shares, intervals = [], []
     device = resolve_device(it.config.device)
     for layer, activity in activities(it):
-        alignment, held_out, _ = Activity(*(part.to(device) for part in activity))
+        alignment, held_out = (part.to(device) for part in activity[:2])
         explained = variance_explained(fit(alignment, it.settings), alignment, held_out)
         shares.append(explained.cpu().double().numpy())
         intervals.append(share_intervals(explained, it.settings).cpu().numpy())
@@ -134,45 +133,36 @@ def _shares(it: Plan, told: Callable[[str], None]) -> xr.Dataset:
     )
 
 
-def _population(it: Plan, told: Callable[[str], None]) -> xr.Dataset:
-    """Every network of a plan, with intervals over networks."""
-    networks = [_network(it, i, told) for i in range(it.config.networks)]
-    found = xr.concat(networks, "network")
-    how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
-
-    def interval(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-        return np.array(bootstrap_mean(torch.tensor(values), limits=limits, **how))
-
-    for name, limits in LIMITS.items():
-        found[f"{name}_interval"] = xr.apply_ufunc(
-            partial(interval, limits=limits),
-            found[name],
-            input_core_dims=[["network"]],
-            output_core_dims=[["bound"]],
-            vectorize=True,
-        )
-    return found.assign_coords(bound=list(BOUNDS)).merge(_shares(it, told))
-
-
-def _change(found: xr.Dataset, it: Plan) -> xr.DataArray:
-    """What goes up without the penalty: variance of each network, paired, (layer, measure, bound).
-
-    NaN bounds if there are two networks, which are one pair.
-    """
-    without = found.variance.sel(population=CONTROL, drop=True)
-    grown = without - found.variance.sel(population=beside(found), drop=True)
-
-    def interval(values: np.ndarray) -> np.ndarray:
-        how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
-        return np.array(bootstrap_shared(torch.tensor(values), **how))
-
+def _over_networks(
+    values: xr.DataArray, interval: Callable[..., Interval], it: Plan, **how: object
+) -> xr.DataArray:
+    """An interval as the config wants it in place of the networks."""
+    how |= {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
     return xr.apply_ufunc(
-        interval,
-        grown,
+        lambda each: np.array(interval(torch.tensor(each), **how)),
+        values,
         input_core_dims=[["network"]],
         output_core_dims=[["bound"]],
         vectorize=True,
     )
+
+
+def _population(it: Plan, told: Callable[[str], None]) -> xr.Dataset:
+    """Every network of a plan, with intervals over networks."""
+    networks = [_network(it, i, told) for i in range(it.config.networks)]
+    found = xr.concat(networks, "network")
+    for name, limits in LIMITS.items():
+        found[f"{name}_interval"] = _over_networks(found[name], bootstrap_mean, it, limits=limits)
+    return found.assign_coords(bound=list(BOUNDS)).merge(_shares(it, told))
+
+
+def _change(found: xr.Dataset, it: Plan) -> xr.DataArray:
+    """By how much more is explained without the penalty, (layer, measure, bound).
+
+    NaN bounds if there are two networks, which are one pair.
+    """
+    with_, without = (found.variance.sel(population=p, drop=True) for p in (beside(found), CONTROL))
+    return _over_networks(without - with_, bootstrap_shared, it)
 
 
 def beside(found: xr.Dataset) -> str:
