@@ -1,16 +1,19 @@
 import json
+import math
+from types import SimpleNamespace
 
 import pytest
 import xarray as xr
 from conftest import ROOT
 
 from shared_geometry.basics.provenance import source_digest
-from shared_geometry.beyond import studies
+from shared_geometry.beyond import parts, studies
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import FAILS, HOLDS, Found
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError, SetAside
 from shared_geometry.experiment import run
+from shared_geometry.experiment.plan import plan
 from shared_geometry.publishing.pages import read_pages
 from shared_geometry.reports import ledger
 from shared_geometry.reports.ledger import NOT_RUN
@@ -30,18 +33,135 @@ class Trial:
     def __init__(self):
         self.measured = 0
 
-    def measure(self, it, progress):
+    def measure(self, it, parts, progress):
         self.measured += 1
         return xr.Dataset({"depth": len(it.layers)})
 
 
-@pytest.fixture
-def trial(monkeypatch):
-    it = Trial()
+class Killed(Trial):
+    """A trial in two parts, which is killed once between them."""
+
+    def __init__(self):
+        self.made = []
+        self.killed = False
+
+    def part(self, name):
+        self.made.append(name)
+        return xr.Dataset({"name": name}, attrs={"not": "kept"})
+
+    def measure(self, it, parts, progress):
+        first = parts.made("first", self.part, "first")
+        if not self.killed:
+            self.killed = True
+            raise KeyboardInterrupt
+        second = parts.under("more").made("first", self.part, "second")
+        xr.testing.assert_identical(first, xr.Dataset({"name": "first"}))
+        xr.testing.assert_identical(second, xr.Dataset({"name": "second"}))
+        return xr.Dataset({"depth": len(it.layers)})
+
+
+def put_to(monkeypatch, it):
     real = studies._module
     monkeypatch.setattr(studies, "_module", lambda name: it if name == "trial" else real(name))
     monkeypatch.setattr(studies, "names", lambda: ["trial"])
     return it
+
+
+@pytest.fixture
+def trial(monkeypatch):
+    return put_to(monkeypatch, Trial())
+
+
+@pytest.fixture
+def killed(monkeypatch, tmp_path):
+    """A trial that was killed after its first part, and the file of that part."""
+    it = put_to(monkeypatch, Killed())
+    with pytest.raises(KeyboardInterrupt):
+        studies.study("trial", SMOKE, output=tmp_path)
+    path = studies.study_path("trial", SMOKE, tmp_path)
+    assert not path.exists()
+    return it, path.with_suffix(".parts") / "first.nc"
+
+
+def test_a_study_that_was_killed_goes_on_and_leaves_no_parts(killed, tmp_path):
+    it, part = killed
+    assert part.is_file()
+    studies.study("trial", SMOKE, output=tmp_path)
+    assert it.made == ["first", "second"]
+    assert not part.parent.exists()
+
+
+def test_a_damaged_part_is_named_and_made_again(killed, tmp_path):
+    it, part = killed
+    part.write_bytes(part.read_bytes()[:-1])
+    with pytest.warns(SetAside, match=r"first\.nc .*set aside"):
+        studies.study("trial", SMOKE, output=tmp_path)
+    assert it.made == ["first", "first", "second"]
+    assert not part.parent.exists()
+
+
+def test_a_part_by_other_source_is_made_again(killed, tmp_path, monkeypatch):
+    it, _ = killed
+    monkeypatch.setattr(studies, "source_digest", lambda *modules: "other")
+    with pytest.warns(SetAside, match="format 'part of trial 3 by .*; expected .* by other, netw"):
+        studies.study("trial", SMOKE, output=tmp_path)
+    assert it.made == ["first", "first", "second"]
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """Files of the parts that are kept, one after the other; ``most`` kills whoever keeps more."""
+    files, keep = SimpleNamespace(paths=[], most=math.inf), parts.write_labelled
+
+    def write(part, path, form):
+        if len(files.paths) == files.most:
+            raise KeyboardInterrupt
+        keep(part, path, form)
+        files.paths.append(path)
+
+    monkeypatch.setattr(parts, "write_labelled", write)
+    return files
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_every_study_that_is_killed_goes_on_where_it_was(name, tmp_path, kept):
+    small = {"max_units": 24, "train_images": 150, "bootstrap": 20, "networks": 2}
+    config = Config.from_preset("smoke", architecture=studies.architectures(name)[0], **small)
+    whole = studies.study(name, config, output=tmp_path)
+    path, every = studies.study_path(name, config, tmp_path), kept.paths
+    assert len(every) == len(set(every)) >= 3
+    path.unlink()
+    kept.paths, kept.most = [], len(every) // 2
+    with pytest.raises(KeyboardInterrupt):
+        studies.study(name, config, output=tmp_path)
+    assert not path.exists()
+    done, kept.paths, kept.most = kept.paths, [], math.inf
+    again = studies.study(name, config, output=tmp_path)
+    assert [*done, *kept.paths] == every
+    assert not any(file.exists() for file in every)
+    xr.testing.assert_identical(again.drop_attrs(), whole.drop_attrs())
+
+
+def test_networks_are_recorded_for_layers_that_are_not_there_yet(tmp_path, monkeypatch):
+    it, asked = plan(SMOKE, output=tmp_path), []
+
+    def recorded(plan, checkpoint, layers):
+        asked.append(list(layers))
+        yield from ((layer, layer.upper()) for layer in layers)
+
+    def measure(layer, activity):
+        return xr.Dataset({"told": f"{layer} {activity}"})
+
+    monkeypatch.setattr(parts, "activities", recorded)
+    store = parts.Parts(tmp_path / "parts", "a form", "again")
+    first = dict(store.of_layers(it, 1.0, measure))
+    assert [str(first[layer].told.values) for layer in it.layers] == [
+        "pool1 POOL1", "pool2 POOL2", "dense DENSE"
+    ]  # fmt: skip
+    (tmp_path / "parts" / "epoch-1-layer-pool2.nc").unlink()
+    for layer, part in store.of_layers(it, 1.0, measure):
+        xr.testing.assert_identical(part, first[layer])
+    assert asked == [["pool1", "pool2", "dense"], ["pool2"]]
 
 
 def test_a_study_is_made_once_and_says_how(trial, tmp_path):

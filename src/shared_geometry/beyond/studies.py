@@ -1,11 +1,11 @@
 """Studies beyond the paper: each asks one question of a trained population, and keeps the answer.
 
-A study is a folder here.  Its ``study.py`` has a function ``measure(it, progress)`` from a plan,
-whose networks are trained, to a labelled data set, and a number ``FORMAT``, to be raised when that
-changes; ``CLAIM`` is what it puts to the test.  ``USES`` may name modules elsewhere that its
-numbers depend on, ``ARCHITECTURES`` of which networks alone it can ask, and ``check(it)`` refuses a
-plan that it cannot ask.  It is found by the folder's name, run once, kept beside the results of the
-run, and read again.
+A study is a folder here.  Its ``study.py`` has a function ``measure(it, parts, progress)`` from a
+plan, whose networks are trained, to a labelled data set, and a number ``FORMAT``, to be raised when
+that changes; ``parts`` keeps what it has finished, should it be killed.  ``CLAIM`` is what it puts
+to the test.  ``USES`` may name modules elsewhere that its numbers depend on, ``ARCHITECTURES`` of
+which networks alone it can ask, and ``check(it)`` refuses a plan that it cannot ask.  It is found
+by the folder's name, run once, kept beside the results of the run, and read again.
 """
 
 import pkgutil
@@ -22,6 +22,7 @@ from shared_geometry.basics.labelled import read_labelled, write_labelled
 from shared_geometry.basics.locking import locked
 from shared_geometry.basics.provenance import provenance, source_digest
 from shared_geometry.basics.wording import NAMES
+from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError
@@ -44,6 +45,10 @@ def _module(name: str) -> ModuleType:
 
 def _form(name: str) -> str:
     return f"{name} {_module(name).FORMAT}"
+
+
+def _remake(name: str) -> str:
+    return f"shared-geometry study {name}"
 
 
 def claim_of(name: str) -> Claim:
@@ -76,7 +81,7 @@ def load_study(name: str, path: str | Path) -> xr.Dataset:
     DataError
         If the file is missing, cut short, altered, or of another study.
     """
-    return read_labelled(path, _form(name), f"shared-geometry study {name}")
+    return read_labelled(path, _form(name), _remake(name))
 
 
 def planned(
@@ -119,6 +124,9 @@ def study(
 ) -> xr.Dataset:
     """Answer of a study for the population of ``config``, which is trained if it is not.
 
+    Every finished part is on disk under ``output`` and is not done again; a study that was killed
+    goes on where it was.
+
     Parameters
     ----------
     name : str
@@ -148,7 +156,9 @@ def study(
             return ready
         start = time.monotonic()
         train(it, progress)
-        found = _module(name).measure(it, progress)
+        form = f"part of {_form(name)} by {', '.join(origin.values())}"
+        parts = Parts(path.with_suffix(".parts"), form, _remake(name))
+        found = _module(name).measure(it, parts, progress)
         found.attrs |= {
             "study": name,
             "title": f"{NAMES[config.architecture]}, {NAMES[config.dataset]}",
@@ -160,6 +170,7 @@ def study(
             **provenance(),
         }
         write_labelled(found, path, _form(name))
+        parts.forget()
     return load_study(name, path)
 
 

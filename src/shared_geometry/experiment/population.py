@@ -1,6 +1,6 @@
 """A trained population: trained where it is not, and its activity, layer by layer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -54,7 +54,9 @@ def network_at(it: Plan, network: int) -> torch.nn.Module:
     return module.eval()
 
 
-def activities(it: Plan, checkpoint: float | None = None) -> Iterator[tuple[str, Activity]]:
+def activities(
+    it: Plan, checkpoint: float | None = None, layers: Sequence[str] | None = None
+) -> Iterator[tuple[str, Activity]]:
     """Activity of all trained networks at a checkpoint, one layer after the other.
 
     Only one layer is in memory at a time; the others lie on disk while the loop runs.
@@ -65,18 +67,20 @@ def activities(it: Plan, checkpoint: float | None = None) -> Iterator[tuple[str,
         Of networks that `train` has trained.
     checkpoint : float, optional
         Epoch; None: the last.
+    layers : sequence of str, optional
+        Labels of the layers that are wanted; None: all.
 
     Yields
     ------
     layer : str
-        From the input on.
+        From the input on, if all are wanted.
     activity : Activity
         Units x images, standardised image by image, split into alignment and held-out images.
     """
     epoch = it.checkpoints[-1] if checkpoint is None else checkpoint
     try:
         steps.record(it, range(it.config.networks), epoch)
-        for label in it.layers:
+        for label in it.layers if layers is None else layers:
             yield label, steps.activity_of(it, label, epoch)
     finally:
         steps.forget_activity(it, epoch)

@@ -24,6 +24,7 @@ from shared_geometry.beyond.across.common_space import (
 )
 from shared_geometry.beyond.across.layer_maps import MEASURES, depth_order, layer
 from shared_geometry.beyond.across.partners import Population, Split, populations, recorded, train
+from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import Found, all_above
 from shared_geometry.config import Config
@@ -128,51 +129,75 @@ def _reordered(split: Split, seed: int, place: int, pair: int) -> Split:
     return Split(split.alignment[:, order], split.held_out)
 
 
-def _layers(everyone: Sequence[Population], n: int, it: Plan, progress: Progress) -> xr.Dataset:
-    """Tables of layers, the plan's population against each; pairs share no network but with it."""
-    own, pairs = everyone[0], min(n, PAIRS)
-    deepest = max(len(p.layers) for p in everyone)
-    shape = (len(MEASURES), len(everyone), pairs, len(own.layers), deepest)
+def _pair(
+    everyone: Sequence[Population], n: int, it: Plan, pair: int, progress: Progress
+) -> xr.Dataset:
+    """A network's layers against those of one network of each population."""
+    own, deepest = everyone[0], max(len(p.layers) for p in everyone)
+    shape = (len(MEASURES), len(everyone), len(own.layers), deepest)
     tables = torch.full(shape, torch.nan, dtype=torch.float64)
-    order = torch.zeros(shape[:3], dtype=torch.float64)
-    null = torch.zeros(shape[1:3], dtype=torch.float64)
-    for pair in range(pairs):
-        first = [layer(split) for split in recorded(own, pair, it).values()]
-        for place, other in enumerate(everyone):
-            network = (pair + 1) % n if place == 0 else pair
-            second = [layer(split) for split in recorded(other, network, it).values()]
-            found = layer_maps.table(first, second)
-            tables[:, place, pair, :, : len(second)] = found
-            order[:, place, pair] = torch.tensor([depth_order(matches) for matches in found])
-            last = layer(_reordered(second[-1].split, it.config.seed, place, pair))
-            null[place, pair] = layer_maps.explained(first[-1], last)
-            done = pair * len(everyone) + place + 1
-            progress("across", done, pairs * len(everyone), f"layers of {other.name}")
+    order = torch.zeros(shape[:2], dtype=torch.float64)
+    null = torch.zeros(len(everyone), dtype=torch.float64)
+    first = [layer(split) for split in recorded(own, pair, it).values()]
+    for place, other in enumerate(everyone):
+        network = (pair + 1) % n if place == 0 else pair
+        second = [layer(split) for split in recorded(other, network, it).values()]
+        found = layer_maps.table(first, second)
+        tables[:, place, :, : len(second)] = found
+        order[:, place] = torch.tensor([depth_order(matches) for matches in found])
+        last = layer(_reordered(second[-1].split, it.config.seed, place, pair))
+        null[place] = layer_maps.explained(first[-1], last)
+        done = pair * len(everyone) + place + 1
+        progress("across", done, min(n, PAIRS) * len(everyone), f"layers of {other.name}")
     return of_numbers(
         {
-            "matched": ("measure", "population", "pair", "layer", "depth", tables),
-            "order": (
-                "measure",
-                "population",
-                "bound",
-                _intervals(order, it.config, limits=CORRELATION),
-            ),
-            "matched_null": ("population", "bound", _intervals(null, it.config)),
+            "matched": ("measure", "population", "layer", "depth", tables),
+            "order": ("measure", "population", order),
+            "matched_null": ("population", null),
+        }
+    )
+
+
+def _layers(
+    everyone: Sequence[Population], n: int, it: Plan, parts: Parts, progress: Progress
+) -> xr.Dataset:
+    """Tables of layers, the plan's population against each; pairs share no network but with it."""
+    pairs = [
+        parts.made(f"pair-{pair}", _pair, everyone, n, it, pair, progress)
+        for pair in range(min(n, PAIRS))
+    ]
+    tables, order, null = (
+        xr.concat([pair[name] for pair in pairs], "pair").transpose(*dims, "pair", ...)
+        for name, dims in {
+            "matched": ("measure", "population"),
+            "order": ("measure", "population"),
+            "matched_null": ("population",),
+        }.items()
+    )
+    orders = _intervals(torch.tensor(order.values), it.config, limits=CORRELATION)
+    nulls = _intervals(torch.tensor(null.values), it.config)
+    return of_numbers(
+        {
+            "matched": ("measure", "population", "pair", "layer", "depth", tables.values),
+            "order": ("measure", "population", "bound", orders),
+            "matched_null": ("population", "bound", nulls),
         },
         measure=list(MEASURES),
         population=[p.name for p in everyone],
-        layer=list(own.layers),
+        layer=list(everyone[0].layers),
         bound=list(BOUNDS),
     )
 
 
-def measure(it: Plan, progress: Progress) -> xr.Dataset:
+def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     """Train the plan's partners, and compare all populations on the images that none has seen.
 
     Parameters
     ----------
     it : Plan
         Of a trained population; the first `AT_MOST` networks are looked at.
+    parts : Parts
+        What is finished.
     progress : callable
 
     Returns
@@ -195,7 +220,8 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
     """
     everyone, n = populations(it), min(AT_MOST, it.config.networks)
     accuracy = [train(p, it, n, progress) for p in everyone]
-    found = xr.merge([_layers(everyone, n, it, progress), _spaces(everyone, n, it)])
+    spaces = parts.made("spaces", _spaces, everyone, n, it)
+    found = _layers(everyone, n, it, parts, progress).merge(spaces)
     found["accuracy"] = ("population", "network"), torch.tensor(accuracy).double().numpy()
     found["same_data"] = "population", [float(p.same_data) for p in everyone]
     found["epochs"] = "population", [float(p.how.epochs) for p in everyone]

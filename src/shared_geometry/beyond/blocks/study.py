@@ -21,22 +21,25 @@ import xarray as xr
 
 from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.devices import resolve_device
+from shared_geometry.basics.labelled import of_numbers
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.basics.wording import layer_name
 from shared_geometry.beyond.blocks.branches import accuracies, observe
 from shared_geometry.beyond.blocks.penalty import gradient_sizes
+from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import Found, all_above, below
 from shared_geometry.datasets import mean_image
 from shared_geometry.experiment.analysis import (
     BOUNDS,
     VARIANCE,
+    Activity,
     fit,
     share_intervals,
     variance_explained,
 )
 from shared_geometry.experiment.plan import Plan, build
-from shared_geometry.experiment.population import Progress, activities, of_all
+from shared_geometry.experiment.population import Progress, of_all
 from shared_geometry.statistics import PART, Interval, bootstrap_mean, bootstrap_shared
 from shared_geometry.training import load_checkpoint, train_population, training_digest
 
@@ -114,23 +117,28 @@ def _network(it: Plan, network: int, told: Callable[[str], None]) -> xr.Dataset:
     )
 
 
-def _shares(it: Plan, told: Callable[[str], None]) -> xr.Dataset:
-    """What the networks' shared response explains of each layer, at a plan's last checkpoint."""
-    shares, intervals = [], []
+def _share(it: Plan, _: str, activity: Activity) -> xr.Dataset:
+    """What the networks' shared response explains of a layer."""
     device = resolve_device(it.config.device)
-    for layer, activity in activities(it):
-        alignment, held_out = (part.to(device) for part in activity[:2])
-        explained = variance_explained(fit(alignment, it.settings), alignment, held_out)
-        shares.append(explained.cpu().double().numpy())
-        intervals.append(share_intervals(explained, it.settings).cpu().numpy())
-        told(f"epoch {it.checkpoints[-1]:g}, {layer_name(layer)}")
-    return xr.Dataset(
+    alignment, held_out = (part.to(device) for part in activity[:2])
+    explained = variance_explained(fit(alignment, it.settings), alignment, held_out)
+    intervals = share_intervals(explained, it.settings)
+    return of_numbers(
         {
-            "variance": (("layer", "measure", "network"), np.stack(shares)),
-            "variance_interval": (("layer", "measure", "bound"), np.stack(intervals)),
+            "variance": ("measure", "network", explained.cpu()),
+            "variance_interval": ("measure", "bound", intervals.cpu()),
         },
-        {"layer": list(it.layers), "measure": list(VARIANCE)},
+        measure=list(VARIANCE),
     )
+
+
+def _shares(it: Plan, parts: Parts, told: Callable[[str], None]) -> xr.Dataset:
+    """The same of each layer, at a plan's last checkpoint."""
+    end, rows = it.checkpoints[-1], []
+    for layer, part in parts.of_layers(it, end, partial(_share, it)):
+        rows.append(part)
+        told(f"epoch {end:g}, {layer_name(layer)}")
+    return xr.concat(rows, "layer").assign_coords(layer=list(it.layers))
 
 
 def _over_networks(
@@ -147,13 +155,15 @@ def _over_networks(
     )
 
 
-def _population(it: Plan, told: Callable[[str], None]) -> xr.Dataset:
+def _population(it: Plan, parts: Parts, told: Callable[[str], None]) -> xr.Dataset:
     """Every network of a plan, with intervals over networks."""
-    networks = [_network(it, i, told) for i in range(it.config.networks)]
+    networks = [
+        parts.made(f"network-{i:02d}", _network, it, i, told) for i in range(it.config.networks)
+    ]
     found = xr.concat(networks, "network")
     for name, limits in LIMITS.items():
         found[f"{name}_interval"] = _over_networks(found[name], bootstrap_mean, it, limits=limits)
-    return found.assign_coords(bound=list(BOUNDS)).merge(_shares(it, told))
+    return found.assign_coords(bound=list(BOUNDS)).merge(_shares(it, parts, told))
 
 
 def _change(found: xr.Dataset, it: Plan) -> xr.DataArray:
@@ -170,13 +180,15 @@ def beside(found: xr.Dataset) -> str:
     return THEN if THEN in found.population.values else TRAINED
 
 
-def measure(it: Plan, progress: Progress) -> xr.Dataset:
+def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     """What the branch of each block does through training, and what the network is without it.
 
     Parameters
     ----------
     it : Plan
         Of a trained population of ResNet18s.
+    parts : Parts
+        What is finished.
     progress : callable
 
     Returns
@@ -207,7 +219,10 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         whose = "" if name == TRAINED else f"{name}, "
         progress("blocks", next(done), steps, whose + note)
 
-    each = [_population(plan, partial(told, name)) for name, plan in plans.items()]
+    each = [
+        _population(plan, parts.under(f"population-{place}"), partial(told, name))
+        for place, (name, plan) in enumerate(plans.items())
+    ]
     names = xr.DataArray(list(plans), dims="population", name="population")
     found = xr.concat(each, names, join="outer")
     if CONTROL in plans:

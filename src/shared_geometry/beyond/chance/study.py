@@ -6,10 +6,14 @@ the networks' own RSMs set, and what becomes of it with fewer networks.  Hundred
 needed, so that at most `MOST_UNITS` units of a network take part.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 import xarray as xr
 
+from shared_geometry.basics.labelled import of_numbers
 from shared_geometry.basics.wording import interval_text, layer_name, number
 from shared_geometry.beyond.chance.ceilings import rsm_ceiling
 from shared_geometry.beyond.chance.sharing import (
@@ -24,13 +28,14 @@ from shared_geometry.beyond.chance.sharing import (
     measured,
     sizes,
 )
+from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import Found, above, counted, joint, overall
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS, Activity, Settings, fit
 from shared_geometry.experiment.controls import lone_shuffles
 from shared_geometry.experiment.plan import Plan
-from shared_geometry.experiment.population import Progress, activities
+from shared_geometry.experiment.population import Progress
 from shared_geometry.rsa import consistency
 from shared_geometry.statistics import CORRELATION, bootstrap_shared, p_value
 
@@ -55,7 +60,6 @@ _DIMS = {
     "kept": (),
     "by_size": ("size", "subset", "measure", "bound"),
     "units": ("which",),
-    "gain": ("bound",),
 }
 
 
@@ -104,6 +108,17 @@ def untrained_layer(full: Activity, label: str, settings: Settings) -> dict[str,
     return _both(measured(activity, settings, model), settings) | {"draws": draws}
 
 
+def _part(
+    of_layer: Callable[[Activity, str, Settings], dict[str, torch.Tensor]],
+    settings: Settings,
+    label: str,
+    activity: Activity,
+) -> xr.Dataset:
+    """A layer with the names of its dimensions."""
+    found = of_layer(activity, label, settings)
+    return of_numbers({name: (*_DIMS[name], value) for name, value in found.items()})
+
+
 def _settings(it: Plan) -> Settings:
     k = it.config.components
     return it.settings._replace(n_components=k and min(k, MOST_UNITS))
@@ -123,13 +138,15 @@ def check(it: Plan) -> None:
         )
 
 
-def measure(it: Plan, progress: Progress) -> xr.Dataset:
+def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     """The study: see the module.
 
     Parameters
     ----------
     it : Plan
         Of a trained population.
+    parts : Parts
+        What is finished.
     progress : callable
 
     Returns
@@ -139,44 +156,32 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         rest.  ``gain`` is what training adds to the variance that the others explain, network by
         network.
     """
-    settings, found = _settings(it), {}
+    settings, rows = _settings(it), {state: [] for state in STATES}
     for state, of_layer in zip(STATES, (trained_layer, untrained_layer), strict=True):
-        epoch = None if state == "trained" else 0.0
-        for done, (label, activity) in enumerate(activities(it, epoch)):
-            progress(f"chance, {state}", done, len(it.layers), f"layer {label}")
-            found[state, label] = of_layer(activity, label, settings)
-    for label in it.layers:
-        change = found["trained", label]["left_out"] - found["untrained", label]["left_out"]
-        bounds = bootstrap_shared(change, n_resamples=settings.n_resamples, seed=settings.seed)
-        found["trained", label]["gain"] = torch.tensor(bounds, dtype=torch.float64)
-    return _labelled(found, list(it.layers))
-
-
-def _labelled(found: dict[tuple[str, str], dict], layers: list[str]) -> xr.Dataset:
-    """Arrays of all layers with their names: shared ones have a dimension of states."""
-    variables = {}
-    for name, dims in _DIMS.items():
-        states = [state for state in STATES if name in found[state, layers[0]]]
-        rows = [torch.stack([found[state, label][name] for label in layers]) for state in states]
-        if len(rows) > 1:
-            variables[name] = ("state", "layer", *dims), torch.stack(rows).double().numpy()
-        else:
-            variables[name] = ("layer", *dims), rows[0].double().numpy()
-    n_networks = found["trained", layers[0]]["left_out"].shape[0]
-    return xr.Dataset(
-        variables,
+        epoch = it.checkpoints[-1] if state == "trained" else 0.0
+        for label, part in parts.of_layers(it, epoch, partial(_part, of_layer, settings)):
+            rows[state].append(part)
+            done = len(rows[state])
+            progress(f"chance, {state}", done, len(it.layers), layer_name(label))
+    trained, untrained = (xr.concat(rows[state], "layer") for state in STATES)
+    both = list(untrained.data_vars)
+    found = xr.concat([trained[both], untrained], "state").merge(trained.drop_vars(both))
+    change = torch.tensor((trained.left_out - untrained.left_out).values)
+    how = {"n_resamples": settings.n_resamples, "seed": settings.seed}
+    found["gain"] = ("layer", "bound"), [bootstrap_shared(row, **how) for row in change]
+    return found.assign_coords(
         {
             "state": list(STATES),
-            "layer": layers,
+            "layer": list(it.layers),
             "measure": list(MEASURES),
             "bound": list(BOUNDS),
-            "network": np.arange(n_networks),
+            "network": np.arange(it.config.networks),
             "null": list(NULLS),
             "lone_measure": list(LONE),
             "side": ["lower", "upper"],
             "which": ["used", "recorded"],
-            "size": sizes(n_networks, MOST_SIZES),
-        },
+            "size": sizes(it.config.networks, MOST_SIZES),
+        }
     )
 
 

@@ -18,6 +18,7 @@ from shared_geometry.beyond.choices.alternatives import (
     as_configured,
     record_draws,
 )
+from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import CLOSE, Found, counted, overall, within
 from shared_geometry.errors import InputError
@@ -103,13 +104,42 @@ def check(it: Plan) -> None:
         )
 
 
-def measure(it: Plan, progress: Progress) -> xr.Dataset:
+def _layer(it: Plan, layer: str, progress: Progress) -> xr.Dataset:
+    """What `measure` finds out about one layer."""
+    before, total = (n * len(CHOICES) for n in (list(it.layers).index(layer), len(it.layers)))
+    how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
+    recorded = record_draws(it, layer)
+    usual, found = as_configured(it, recorded), {}
+    as_usual = _analysed(it, usual)
+    for name, change in CHOICES.items():
+        case = change(it, recorded, usual)
+        alike = _is_analysed_alike(case, usual)
+        found[name] = _read(case, as_usual if alike else _analysed(it, case))
+        progress("choices", before + len(found), total, f"{layer_name(layer)}, {name}")
+    base = found[BASELINE]["variance"]
+    changes = [row["variance"] - base[: len(row["variance"])] for row in found.values()]
+    shares = channel_shares(usual.x, recorded.channel, recorded.n_channels)
+    values = torch.stack([row["value"] for row in found.values()])
+    return xr.Dataset(
+        {
+            "channels": ((), recorded.n_channels),
+            "largest": ("bound", list(bootstrap_mean(shares.amax(1), **how))),
+            "effective": ("bound", list(bootstrap_mean(1 / shares.square().sum(1), **how))),
+            "value": (("choice", "measure", "bound"), values.numpy()),
+            "change": (("choice", "bound"), [bootstrap_shared(row, **how) for row in changes]),
+        }
+    )
+
+
+def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     """Figure 3's measures at the end of training, as configured and with one choice changed.
 
     Parameters
     ----------
     it : Plan
         Of a trained population.
+    parts : Parts
+        What is finished.
     progress : callable
 
     Returns
@@ -123,45 +153,14 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         bound), the number of channels that would carry it evenly, one over the sum of the squares
         of `channel_shares`.
     """
-    how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
-    values, changes, held = [], [], []
-    for layer in it.layers:
-        recorded = record_draws(it, layer)
-        usual, found = as_configured(it, recorded), {}
-        as_usual = _analysed(it, usual)
-        for name, change in CHOICES.items():
-            case = change(it, recorded, usual)
-            alike = _is_analysed_alike(case, usual)
-            found[name] = _read(case, as_usual if alike else _analysed(it, case))
-            done = len(values) * len(CHOICES) + len(found)
-            total = len(it.layers) * len(CHOICES)
-            progress("choices", done, total, f"{layer_name(layer)}, {name}")
-        base = found[BASELINE]["variance"]
-        shares = channel_shares(usual.x, recorded.channel, recorded.n_channels)
-        evenness = shares.amax(1), 1 / shares.square().sum(1)
-        held.append((recorded.n_channels, *(list(bootstrap_mean(e, **how)) for e in evenness)))
-        values.append([row["value"].tolist() for row in found.values()])
-        changes.append(
-            [
-                list(bootstrap_shared(row["variance"] - base[: len(row["variance"])], **how))
-                for row in found.values()
-            ]
-        )
-    n_channels, largest, effective = zip(*held, strict=True)
-    return xr.Dataset(
-        {
-            "channels": ("layer", list(n_channels)),
-            "largest": (("layer", "bound"), list(largest)),
-            "effective": (("layer", "bound"), list(effective)),
-            "value": (("layer", "choice", "measure", "bound"), values),
-            "change": (("layer", "choice", "bound"), changes),
-        },
+    rows = [parts.made(f"layer-{layer}", _layer, it, layer, progress) for layer in it.layers]
+    return xr.concat(rows, "layer").assign_coords(
         {
             "layer": list(it.layers),
             "choice": list(CHOICES),
             "measure": list(MEASURES),
             "bound": list(BOUNDS),
-        },
+        }
     )
 
 

@@ -1,5 +1,7 @@
 """Do networks forget how they began, and how near to rotations of each other do they come?"""
 
+from functools import partial
+
 import numpy as np
 import torch
 import xarray as xr
@@ -7,13 +9,14 @@ import xarray as xr
 from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.basics.wording import interval_text, layer_name
+from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.centring import typical_change
 from shared_geometry.claims.judging import NO_STRUCTURE, Found, below, counted, overall
 from shared_geometry.errors import InputError
-from shared_geometry.experiment.analysis import BOUNDS, Settings, fit, stacked
+from shared_geometry.experiment.analysis import BOUNDS, Activity, Settings, fit, stacked
 from shared_geometry.experiment.plan import Plan
-from shared_geometry.experiment.population import Progress, activities
+from shared_geometry.experiment.population import Progress
 from shared_geometry.rsa import consistency, lower_triangle, within_rsms
 from shared_geometry.statistics import bootstrap_mean
 from shared_geometry.theory.stability import gap, misfit
@@ -122,8 +125,54 @@ def check(it: Plan) -> None:
         )
 
 
-def measure(it: Plan, progress: Progress) -> xr.Dataset:
+def _chosen(activity: Activity) -> torch.Tensor:
+    return activity.held_out[..., compared(activity.held_out.shape[2])]
+
+
+def _memory(it: Plan, label: str, now: torch.Tensor, then: torch.Tensor) -> dict[str, tuple]:
+    own, others = memory(now, then, torch_generator(it.config.seed, "halves", label))
+    return {"own": ("network", own), "others": ("network", others)}
+
+
+def _nearness(x: torch.Tensor) -> dict[str, tuple]:
+    return {
+        name: ("network", found)
+        for name, found in zip(("gap", "misfit"), neighbours(x), strict=True)
+    }
+
+
+def _at_first(it: Plan, label: str, activity: Activity) -> xr.Dataset:
+    """What is asked of a layer before training, and ``start``, its activity."""
+    x = _chosen(activity)
+    start = {"start": (("network", "unit", "image"), x.numpy())}
+    return xr.Dataset(_memory(it, label, x, x) | _nearness(x) | start)
+
+
+def _on_the_way(
+    it: Plan, start: dict[str, torch.Tensor], label: str, activity: Activity
+) -> xr.Dataset:
+    return xr.Dataset(_memory(it, label, _chosen(activity), start[label]))
+
+
+def _at_the_end(
+    it: Plan, start: dict[str, torch.Tensor], label: str, activity: Activity
+) -> xr.Dataset:
+    x = _chosen(activity)
+    change, at_random = moved(activity.alignment, x, it.settings)
+    centring = {"moved": ("network", change), "moved_random": ("network", at_random)}
+    return xr.Dataset(_memory(it, label, x, start[label]) | _nearness(x) | centring)
+
+
+def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     """Memory of the beginning at every checkpoint; nearness and centring at both ends.
+
+    Parameters
+    ----------
+    it : Plan
+        Of a trained population.
+    parts : Parts
+        What is finished.
+    progress : callable
 
     Returns
     -------
@@ -132,46 +181,38 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         ``memory_interval`` (layer, checkpoint, bound); ``gap`` and ``misfit`` (end, layer,
         network), of each network with the next; ``moved`` and ``moved_random`` (layer, network).
     """
-    config, layers, n = it.config, list(it.layers), it.config.networks
-    shape = (len(layers), len(it.checkpoints), n)
-    own, others = np.empty(shape), np.empty(shape)
-    ends = np.empty((2, 2, len(layers), n))  # measure, end
-    change = np.empty((2, len(layers), n))
-    start = {}
-    for j, checkpoint in enumerate(it.checkpoints):
-        for i, (label, activity) in enumerate(activities(it, checkpoint)):
-            x = activity.held_out[..., compared(activity.held_out.shape[2])]
-            start.setdefault(label, x)
-            generator = torch_generator(config.seed, "halves", label)
-            own[i, j], others[i, j] = memory(x, start[label], generator)
-            if j == 0:
-                ends[:, 0, i] = neighbours(x)
-            if j == len(it.checkpoints) - 1:
-                ends[:, 1, i] = neighbours(x)
-                change[:, i] = moved(activity.alignment, x, it.settings)
-        progress("memory", j + 1, len(it.checkpoints), f"epoch {checkpoint:g}")
-    intervals = [
-        [bootstrap_mean(row, n_resamples=config.bootstrap, seed=config.seed) for row in of_layer]
-        for of_layer in own - others
-    ]
-    dims = ("layer", "checkpoint", "network")
-    return xr.Dataset(
-        {
-            "own": (dims, own),
-            "others": (dims, others),
-            "memory": (dims, own - others),
-            "memory_interval": (("layer", "checkpoint", "bound"), np.array(intervals)),
-            "gap": (("end", "layer", "network"), ends[0]),
-            "misfit": (("end", "layer", "network"), ends[1]),
-            "moved": (("layer", "network"), change[0]),
-            "moved_random": (("layer", "network"), change[1]),
-        },
-        {
-            "layer": layers,
-            "checkpoint": list(it.checkpoints),
-            "bound": list(BOUNDS),
-            "end": ["first checkpoint", "last checkpoint"],
-        },
+    config, start, course = it.config, {}, []
+    ask = {checkpoint: partial(_on_the_way, it, start) for checkpoint in it.checkpoints}
+    ask[it.checkpoints[-1]] = partial(_at_the_end, it, start)
+    ask[it.checkpoints[0]] = partial(_at_first, it)
+    for done, checkpoint in enumerate(it.checkpoints, start=1):
+        row = []
+        for label, part in parts.of_layers(it, checkpoint, ask[checkpoint]):
+            if done == 1:
+                start[label] = torch.from_numpy(part.start.values)
+            row.append(part.drop_vars("start", errors="ignore"))
+        course.append(xr.concat(row, "layer"))
+        progress("memory", done, len(it.checkpoints), f"epoch {checkpoint:g}")
+    ends = xr.concat([row[["gap", "misfit"]] for row in (course[0], course[-1])], "end")
+    found = xr.concat([row[["own", "others"]] for row in course], "checkpoint")
+    found = found.transpose("layer", "checkpoint", "network")
+    found["memory"] = found.own - found.others
+    how = {"n_resamples": config.bootstrap, "seed": config.seed}
+    found["memory_interval"] = (
+        ("layer", "checkpoint", "bound"),
+        [[bootstrap_mean(row, **how) for row in of_layer] for of_layer in found.memory.values],
+    )
+    return (
+        found.merge(ends)
+        .merge(course[-1][["moved", "moved_random"]])
+        .assign_coords(
+            {
+                "layer": list(it.layers),
+                "checkpoint": list(it.checkpoints),
+                "bound": list(BOUNDS),
+                "end": ["first checkpoint", "last checkpoint"],
+            }
+        )
     )
 
 

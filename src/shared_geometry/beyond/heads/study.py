@@ -4,23 +4,25 @@ The layers of network A up to a cut, a map fitted on alignment images, and the l
 behind the cut: accuracy on held-out images, for every layer and every pair of networks.
 """
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
+from torch import Tensor, nn
 
 from shared_geometry.basics.arrays import Array
 from shared_geometry.basics.devices import resolve_device
 from shared_geometry.basics.wording import in_a_sentence, interval_text, layer_name
 from shared_geometry.beyond.heads import swaps
 from shared_geometry.beyond.heads.swaps import Layer
+from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims import judging
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.plan import Plan
-from shared_geometry.experiment.population import Progress, network_at, silent
+from shared_geometry.experiment.population import Progress, network_at
 from shared_geometry.statistics import PART, bootstrap_mean, bootstrap_pairs, bootstrap_shared
 
 FORMAT = 2
@@ -144,13 +146,21 @@ def measure_layer(layer: Layer, how: dict[str, int]) -> xr.Dataset:
     return xr.Dataset({k: (dims, np.asarray(v)) for k, (dims, v) in found.items()}, coords)
 
 
-def measure(it: Plan, progress: Progress = silent) -> xr.Dataset:
+def _part(it: Plan, heads: Sequence[nn.Module], label: str) -> xr.Dataset:
+    """One layer, recorded and measured as the config wants it."""
+    how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
+    return measure_layer(swaps.record_layer(it, heads, label), how)
+
+
+def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     """Swap the heads of a trained population, layer by layer.
 
     Parameters
     ----------
     it : Plan
         Of networks that `population.train` has trained.
+    parts : Parts
+        What is finished.
     progress : callable
         Called as ``progress("heads", layers done, layers, layer)``.
 
@@ -165,13 +175,12 @@ def measure(it: Plan, progress: Progress = silent) -> xr.Dataset:
         ``chance``, ``judged`` (held-out images).
     """
     device, n = resolve_device(it.config.device), it.config.networks
-    how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
     heads = [network_at(it, i).to(device, memory_format=torch.channels_last) for i in range(n)]
-    parts = []
+    rows = []
     for done, label in enumerate(it.layers, start=1):
-        parts.append(measure_layer(swaps.record_layer(it, heads, label), how))
+        rows.append(parts.made(f"layer-{label}", _part, it, heads, label))
         progress("heads", done, len(it.layers), layer_name(label))
-    found = xr.concat(parts, xr.DataArray(list(it.layers), dims="layer", name="layer"))
+    found = xr.concat(rows, xr.DataArray(list(it.layers), dims="layer", name="layer"))
     found["chance"] = 1 / len(it.data.class_names)
     found["judged"] = float(len(swaps.chosen_images(it)[1]))
     return found

@@ -6,13 +6,15 @@ at the end of training; some pairs at other checkpoints; and pairs that share le
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 import torch
 import xarray as xr
 
-from shared_geometry.basics.wording import number
+from shared_geometry.basics.labelled import of_numbers
+from shared_geometry.basics.wording import layer_name, number
 from shared_geometry.beyond.measures.controls import (
     CONDITIONS,
     ENDS,
@@ -21,10 +23,10 @@ from shared_geometry.beyond.measures.controls import (
     disjoint_pairs,
     on_the_same_images,
 )
+from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import HIGH, Found, overall
 from shared_geometry.datasets import split_alignment
-from shared_geometry.experiment import population
 from shared_geometry.experiment.analysis import (
     BOUNDS,
     VARIANCE,
@@ -121,8 +123,27 @@ DIMS = {
 }
 
 
-def measure(it: Plan, progress: Progress) -> xr.Dataset:
+def _at_the_end(labels: Labels, settings: Settings, _: str, activity: Activity) -> xr.Dataset:
+    """A layer at the end of training, and of it what is followed through training."""
+    found = at_the_end(activity, labels, settings)
+    variables = {name: (*dims, found[name]) for name, dims in DIMS.items()}
+    return of_numbers(variables | {"course": ("measure", "pair", found["control"][:, 0])})
+
+
+def _on_the_way(n_networks: int, _: str, activity: Activity) -> xr.Dataset:
+    found = of_pairs(prepared(activity), disjoint_pairs(n_networks))
+    return of_numbers({"course": ("measure", "pair", found)})
+
+
+def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     """Answer for the population of a plan, whose networks are trained.
+
+    Parameters
+    ----------
+    it : Plan
+    parts : Parts
+        What is finished.
+    progress : callable
 
     Returns
     -------
@@ -133,25 +154,18 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         (checkpoint, layer, measure, pair), of disjoint pairs.
     """
     config, labels = it.config, it.data.test.labels
-    parts = split_alignment(labels, config.alignment_fraction, config.seed)
-    classes = Labels(*(labels[part] for part in parts))
-    chosen = spread(it.checkpoints, MOST_PLACES // len(it.layers))
-    pairs, course, ends = disjoint_pairs(config.networks), [], []
+    images = split_alignment(labels, config.alignment_fraction, config.seed)
+    classes = Labels(*(labels[part] for part in images))
+    chosen, course = spread(it.checkpoints, MOST_PLACES // len(it.layers)), []
+    end, way = partial(_at_the_end, classes, it.settings), partial(_on_the_way, config.networks)
     for checkpoint in chosen:
-        for label, activity in population.activities(it, checkpoint):
-            last = checkpoint == chosen[-1]
-            if last:
-                ends.append(at_the_end(activity, classes, it.settings))
-            found = ends[-1]["control"][:, 0] if last else of_pairs(prepared(activity), pairs)
-            course.append(found)
-            done, total = len(course), len(chosen) * len(it.layers)
-            progress("measures", done, total, f"epoch {checkpoint:g}, layer {label}")
-    variables = {
-        name: (("layer", *dims), torch.stack([end[name] for end in ends]).numpy())
-        for name, dims in DIMS.items()
-    }
-    rows = torch.stack(course).unflatten(0, (len(chosen), -1))
-    variables["course"] = (("checkpoint", "layer", "measure", "pair"), rows.numpy())
+        ask, row = end if checkpoint == chosen[-1] else way, []
+        for label, part in parts.of_layers(it, checkpoint, ask):
+            row.append(part)
+            done, total = len(course) * len(it.layers) + len(row), len(chosen) * len(it.layers)
+            progress("measures", done, total, f"epoch {checkpoint:g}, {layer_name(label)}")
+        course.append(xr.concat(row, "layer"))
+    followed = xr.concat([row.course for row in course], "checkpoint")
     coords = {
         "layer": list(it.layers),
         "checkpoint": chosen,
@@ -162,7 +176,7 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
         "end": list(ENDS),
         "bound": list(BOUNDS),
     }
-    return xr.Dataset(variables, coords)
+    return course[-1].assign(course=followed).assign_coords(coords)
 
 
 def others(found: xr.Dataset, along: str = "layers") -> xr.DataArray:

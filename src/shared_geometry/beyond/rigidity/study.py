@@ -9,12 +9,14 @@ units are a sample: two samples of the units of one network are no rotations of 
 """
 
 import math
+from functools import partial
 
 import torch
 import xarray as xr
 
 from shared_geometry.basics.labelled import of_numbers
 from shared_geometry.basics.wording import layer_name
+from shared_geometry.beyond.parts import Parts
 from shared_geometry.beyond.rigidity import dimensions
 from shared_geometry.beyond.rigidity.surrogates import halves, rigid_population
 from shared_geometry.claims.catalogue import Claim
@@ -22,7 +24,7 @@ from shared_geometry.claims.judging import Found, all_above
 from shared_geometry.config import Config
 from shared_geometry.experiment.analysis import BOUNDS, Activity
 from shared_geometry.experiment.plan import Plan
-from shared_geometry.experiment.population import Progress, activities
+from shared_geometry.experiment.population import Progress
 from shared_geometry.similarity.prediction import (
     FEW,
     MEASURES,
@@ -41,6 +43,7 @@ USES = tuple(
 POPULATIONS = ("networks", "rigid networks", "halves of two networks", "halves of one network")
 SPACES = ("shared", "own")  # dimensions that the others share, or a network's own principal axes
 FOLLOWED = 5  # networks that are followed through training, at most
+COURSE = ["training", "training_share"]  # what is known of them
 NEARLY = 0.9  # a share of what a linear map explains that is nearly all of it
 
 
@@ -129,26 +132,28 @@ def _followed(explained: torch.Tensor, config: Config) -> xr.Dataset:
     )
 
 
-def _at_the_end(activity: Activity, config: Config) -> tuple[xr.Dataset, xr.Dataset]:
+def _at_the_end(config: Config, _: str, activity: Activity) -> xr.Dataset:
     """What is known of a layer at the last checkpoint: of all networks, and of those followed."""
     real = explained_by_maps(activity.alignment, activity.held_out)
     followed = real[: len(FEW), :FOLLOWED, :FOLLOWED]
-    whole = xr.merge([_maps(activity, real, config), _sizes(activity, config)])
-    return whole, _followed(followed, config)
+    known = _maps(activity, real, config), _sizes(activity, config), _followed(followed, config)
+    return xr.merge(known)
 
 
-def _on_the_way(activity: Activity, config: Config) -> xr.Dataset:
+def _on_the_way(config: Config, _: str, activity: Activity) -> xr.Dataset:
     first = (activity.alignment[:FOLLOWED], activity.held_out[:FOLLOWED])
     return _followed(explained_by_maps(*first, few=True), config)
 
 
-def measure(it: Plan, progress: Progress) -> xr.Dataset:
+def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     """How much of a network each kind of map explains by another, layer by layer.
 
     Parameters
     ----------
     it : Plan
         Of a trained population.
+    parts : Parts
+        What is finished.
     progress : callable
 
     Returns
@@ -166,20 +171,16 @@ def measure(it: Plan, progress: Progress) -> xr.Dataset:
     InputError
         If there are no more alignment images than units: every two networks then correlate fully.
     """
-    steps, ends, course = len(it.checkpoints) * len(it.layers), [], []
+    steps, course = len(it.checkpoints) * len(it.layers), []
     for checkpoint in it.checkpoints:
-        row = []
-        for layer, activity in activities(it, checkpoint):
-            if checkpoint == it.checkpoints[-1]:
-                whole, here = _at_the_end(activity, it.config)
-                ends.append(whole)
-            else:
-                here = _on_the_way(activity, it.config)
-            row.append(here)
+        ask, row = _at_the_end if checkpoint == it.checkpoints[-1] else _on_the_way, []
+        for layer, part in parts.of_layers(it, checkpoint, partial(ask, it.config)):
+            row.append(part)
             done = len(course) * len(it.layers) + len(row)
             progress("rigidity", done, steps, f"epoch {checkpoint:g}, {layer_name(layer)}")
         course.append(xr.concat(row, "layer"))
-    found = xr.merge([xr.concat(ends, "layer"), xr.concat(course, "checkpoint")])
+    followed = xr.concat([row[COURSE] for row in course], "checkpoint")
+    found = course[-1].drop_vars(COURSE).merge(followed)
     units = torch.tensor([it.sizes[layer] for layer in it.layers], dtype=torch.float64)
     found["units"] = "layer", units.numpy()
     found["drawn"] = "layer", units.clamp(max=it.config.max_units).numpy()

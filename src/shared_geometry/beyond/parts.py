@@ -1,0 +1,79 @@
+"""Finished parts of a study's answer, kept until it is whole: what was killed goes on."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import xarray as xr
+
+from shared_geometry.basics.files import reuse
+from shared_geometry.basics.labelled import read_labelled, write_labelled
+from shared_geometry.experiment.analysis import Activity
+from shared_geometry.experiment.plan import Plan
+from shared_geometry.experiment.population import activities
+
+
+class Parts:
+    """Parts of one answer, each of which is made once.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they lie.
+    form : str
+        What they are parts of, and what they were made by: others are made anew.
+    remake : str
+        The command that makes them, for a warning.
+    """
+
+    def __init__(self, folder: Path, form: str, remake: str) -> None:
+        self.folder, self.form, self.remake = folder, form, remake
+
+    def under(self, name: str) -> "Parts":
+        """Parts of the same answer that have names of their own."""
+        return Parts(self.folder / name, self.form, self.remake)
+
+    def _read(self, path: Path) -> xr.Dataset:
+        return read_labelled(path, self.form, self.remake).drop_attrs().drop_encoding()
+
+    def _made(self, name: str) -> xr.Dataset | None:
+        return reuse(self.folder / f"{name}.nc", self._read)
+
+    def _keep(self, name: str, part: xr.Dataset) -> xr.Dataset:
+        path = self.folder / f"{name}.nc"
+        write_labelled(part, path, self.form)
+        return self._read(path)
+
+    def made(self, name: str, make: Callable[..., xr.Dataset], *args: object) -> xr.Dataset:
+        """The part ``name``: ``make(*args)``, if it is not there yet."""
+        there = self._made(name)
+        return self._keep(name, make(*args)) if there is None else there
+
+    def of_layers(
+        self,
+        it: Plan,
+        checkpoint: float,
+        measure: Callable[[str, Activity], xr.Dataset],
+    ) -> Iterator[tuple[str, xr.Dataset]]:
+        """``measure(layer, activity)`` of each layer at a checkpoint, from the input on.
+
+        Networks are recorded if a layer is not there yet.
+
+        Yields
+        ------
+        layer : str
+        part : xarray.Dataset
+        """
+        names = {layer: f"epoch-{checkpoint:g}-layer-{layer}" for layer in it.layers}
+        there = {layer: self._made(name) for layer, name in names.items()}
+        missing = [layer for layer, part in there.items() if part is None]
+        with closing(activities(it, checkpoint, missing)) as recorded:
+            for layer, part in there.items():
+                if part is None:
+                    part = self._keep(names[layer], measure(*next(recorded)))
+                yield layer, part
+
+    def forget(self) -> None:
+        """Remove them."""
+        shutil.rmtree(self.folder, ignore_errors=True)
