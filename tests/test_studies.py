@@ -7,12 +7,12 @@ import xarray as xr
 from conftest import ROOT
 
 from shared_geometry.basics.provenance import source_digest
-from shared_geometry.beyond import parts, studies
+from shared_geometry.beyond import studies
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import FAILS, HOLDS, Found
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError, SetAside
-from shared_geometry.experiment import run
+from shared_geometry.experiment import parts, run
 from shared_geometry.experiment.plan import plan
 from shared_geometry.publishing.pages import read_pages
 from shared_geometry.reports import ledger

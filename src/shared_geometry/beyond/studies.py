@@ -22,10 +22,10 @@ from shared_geometry.basics.labelled import read_labelled, write_labelled
 from shared_geometry.basics.locking import locked
 from shared_geometry.basics.provenance import provenance, source_digest
 from shared_geometry.basics.wording import NAMES
-from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.config import Config
 from shared_geometry.errors import DataError, InputError
+from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan, plan
 from shared_geometry.experiment.population import Progress, silent, train
 from shared_geometry.experiment.results import config_of

@@ -24,12 +24,12 @@ from shared_geometry.beyond.across.common_space import (
 )
 from shared_geometry.beyond.across.layer_maps import MEASURES, depth_order, layer
 from shared_geometry.beyond.across.partners import Population, Split, populations, recorded, train
-from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import Found, all_above
 from shared_geometry.config import Config
 from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.nulls import random_order
+from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
 from shared_geometry.statistics import CORRELATION, SHARE, bootstrap_shared

@@ -26,7 +26,6 @@ from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.basics.wording import layer_name
 from shared_geometry.beyond.blocks.branches import accuracies, observe
 from shared_geometry.beyond.blocks.penalty import gradient_sizes
-from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import Found, all_above, below
 from shared_geometry.datasets import mean_image
@@ -38,6 +37,7 @@ from shared_geometry.experiment.analysis import (
     share_intervals,
     variance_explained,
 )
+from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan, build
 from shared_geometry.experiment.population import Progress, of_all
 from shared_geometry.statistics import PART, Interval, bootstrap_mean, bootstrap_shared

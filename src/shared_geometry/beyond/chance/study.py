@@ -28,12 +28,12 @@ from shared_geometry.beyond.chance.sharing import (
     measured,
     sizes,
 )
-from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import Found, above, counted, joint, overall
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS, Activity, Settings, fit
 from shared_geometry.experiment.controls import lone_shuffles
+from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
 from shared_geometry.rsa import consistency

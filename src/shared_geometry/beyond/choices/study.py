@@ -18,7 +18,6 @@ from shared_geometry.beyond.choices.alternatives import (
     as_configured,
     record_draws,
 )
-from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import CLOSE, Found, counted, overall, within
 from shared_geometry.errors import InputError
@@ -30,6 +29,7 @@ from shared_geometry.experiment.analysis import (
     Activity,
     analyse_layer,
 )
+from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
 from shared_geometry.experiment.steps import shown_images

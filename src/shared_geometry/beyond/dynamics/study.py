@@ -9,12 +9,12 @@ import xarray as xr
 from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.basics.wording import interval_text, layer_name
-from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.centring import typical_change
 from shared_geometry.claims.judging import NO_STRUCTURE, Found, below, counted, overall
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS, Activity, Settings, fit, stacked
+from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
 from shared_geometry.rsa import consistency, lower_triangle, within_rsms

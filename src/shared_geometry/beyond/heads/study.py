@@ -17,10 +17,10 @@ from shared_geometry.basics.devices import resolve_device
 from shared_geometry.basics.wording import in_a_sentence, interval_text, layer_name
 from shared_geometry.beyond.heads import swaps
 from shared_geometry.beyond.heads.swaps import Layer
-from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims import judging
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.experiment.analysis import BOUNDS
+from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress, network_at
 from shared_geometry.statistics import PART, bootstrap_mean, bootstrap_pairs, bootstrap_shared

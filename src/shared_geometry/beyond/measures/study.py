@@ -23,7 +23,6 @@ from shared_geometry.beyond.measures.controls import (
     disjoint_pairs,
     on_the_same_images,
 )
-from shared_geometry.beyond.parts import Parts
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import HIGH, Found, overall
 from shared_geometry.datasets import split_alignment
@@ -39,6 +38,7 @@ from shared_geometry.experiment.analysis import (
     triangles,
     variance_explained,
 )
+from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
 from shared_geometry.rsa import inter_rsms, lower_triangle, within_rsms

@@ -16,13 +16,13 @@ import xarray as xr
 
 from shared_geometry.basics.labelled import of_numbers
 from shared_geometry.basics.wording import layer_name
-from shared_geometry.beyond.parts import Parts
 from shared_geometry.beyond.rigidity import dimensions
 from shared_geometry.beyond.rigidity.surrogates import halves, rigid_population
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import Found, all_above
 from shared_geometry.config import Config
 from shared_geometry.experiment.analysis import BOUNDS, Activity
+from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
 from shared_geometry.similarity.prediction import (

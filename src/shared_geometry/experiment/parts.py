@@ -1,4 +1,4 @@
-"""Finished parts of a study's answer, kept until it is whole: what was killed goes on."""
+"""Finished parts of an answer, kept until it is whole: a study that was killed goes on."""
 
 import shutil
 from collections.abc import Callable, Iterator
