@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 from conftest import ROOT
 
+from shared_geometry.basics.labelled import write_labelled
 from shared_geometry.basics.provenance import source_digest
 from shared_geometry.beyond import studies
 from shared_geometry.claims.catalogue import Claim
@@ -47,7 +48,7 @@ class Killed(Trial):
 
     def part(self, name):
         self.made.append(name)
-        return xr.Dataset({"name": name}, attrs={"not": "kept"})
+        return xr.Dataset({"name": name}, attrs={"unit": "not kept"})
 
     def measure(self, it, parts, progress):
         first = parts.made("first", self.part, "first")
@@ -86,9 +87,13 @@ def killed(monkeypatch, tmp_path):
 def test_a_study_that_was_killed_goes_on_and_leaves_no_parts(killed, tmp_path):
     it, part = killed
     assert part.is_file()
-    studies.study("trial", SMOKE, output=tmp_path)
+    held = xr.load_dataset(part)
+    held.attrs["seconds"] = 5000.0
+    write_labelled(held, part, held.attrs["format"])
+    found = studies.study("trial", SMOKE, output=tmp_path)
     assert it.made == ["first", "second"]
     assert not part.parent.exists()
+    assert 5000 <= found.seconds < 5100  # those before the kill count
 
 
 def test_a_damaged_part_is_named_and_made_again(killed, tmp_path):

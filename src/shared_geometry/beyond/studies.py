@@ -166,7 +166,7 @@ def study(
             "recipe": it.recipe.to_json(),
             "command": config.command.replace("run", f"study {name}", 1),
             **origin,
-            "seconds": round(time.monotonic() - start, 1),
+            "seconds": round(time.monotonic() - start + parts.seconds, 1),
             **provenance(),
         }
         write_labelled(found, path, _form(name))

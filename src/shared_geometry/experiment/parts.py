@@ -1,6 +1,7 @@
 """Finished parts of an answer, kept until it is whole: a study that was killed goes on."""
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -29,26 +30,43 @@ class Parts:
 
     def __init__(self, folder: Path, form: str, remake: str) -> None:
         self.folder, self.form, self.remake = folder, form, remake
+        self._took: list[float] = []  # seconds, of each part that was there
 
     def under(self, name: str) -> "Parts":
         """Parts of the same answer that have names of their own."""
-        return Parts(self.folder / name, self.form, self.remake)
+        more = Parts(self.folder / name, self.form, self.remake)
+        more._took = self._took
+        return more
+
+    @property
+    def seconds(self) -> float:
+        """What the parts took that were there when they were asked for."""
+        return sum(self._took)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.nc"
 
     def _read(self, path: Path) -> xr.Dataset:
-        return read_labelled(path, self.form, self.remake).drop_attrs().drop_encoding()
+        return read_labelled(path, self.form, self.remake).drop_encoding()
 
     def _made(self, name: str) -> xr.Dataset | None:
-        return reuse(self.folder / f"{name}.nc", self._read)
+        part = reuse(self._path(name), self._read)
+        if part is None:
+            return None
+        self._took.append(float(part.attrs["seconds"]))
+        return part.drop_attrs()
 
-    def _keep(self, name: str, part: xr.Dataset) -> xr.Dataset:
-        path = self.folder / f"{name}.nc"
-        write_labelled(part, path, self.form)
-        return self._read(path)
+    def _make(self, name: str, make: Callable[..., xr.Dataset], *args: object) -> xr.Dataset:
+        start = time.monotonic()
+        part = make(*args).drop_attrs()
+        part.attrs["seconds"] = round(time.monotonic() - start, 3)
+        write_labelled(part, self._path(name), self.form)
+        return self._read(self._path(name)).drop_attrs()
 
     def made(self, name: str, make: Callable[..., xr.Dataset], *args: object) -> xr.Dataset:
         """The part ``name``: ``make(*args)``, if it is not there yet."""
         there = self._made(name)
-        return self._keep(name, make(*args)) if there is None else there
+        return self._make(name, make, *args) if there is None else there
 
     def of_layers(
         self,
@@ -71,7 +89,7 @@ class Parts:
         with closing(activities(it, checkpoint, missing)) as recorded:
             for layer, part in there.items():
                 if part is None:
-                    part = self._keep(names[layer], measure(*next(recorded)))
+                    part = self._make(names[layer], lambda: measure(*next(recorded)))
                 yield layer, part
 
     def forget(self) -> None:
