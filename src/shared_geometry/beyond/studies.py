@@ -9,6 +9,7 @@ by the folder's name, run once, kept beside the results of the run, and read aga
 """
 
 import pkgutil
+import shutil
 import time
 from importlib import import_module
 from pathlib import Path
@@ -156,8 +157,8 @@ def study(
             return ready
         start = time.monotonic()
         train(it, progress)
-        form = f"part of {_form(name)} by {', '.join(origin.values())}"
-        parts = Parts(path.with_suffix(".parts"), form, _remake(name))
+        scratch = path.with_suffix(".parts")
+        parts = Parts(scratch / "-".join(origin.values()), f"part of {_form(name)}", _remake(name))
         found = _module(name).measure(it, parts, progress)
         found.attrs |= {
             "study": name,
@@ -170,7 +171,7 @@ def study(
             **provenance(),
         }
         write_labelled(found, path, _form(name))
-        parts.forget()
+        shutil.rmtree(scratch, ignore_errors=True)
     return load_study(name, path)
 
 

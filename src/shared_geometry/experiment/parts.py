@@ -1,6 +1,5 @@
 """Finished parts of an answer, kept until it is whole: a study that was killed goes on."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -21,9 +20,9 @@ class Parts:
     Parameters
     ----------
     folder : Path
-        Where they lie.
+        Where they lie, and none that other source or other networks have made.
     form : str
-        What they are parts of, and what they were made by: others are made anew.
+        What they are parts of.
     remake : str
         The command that makes them, for a warning.
     """
@@ -91,7 +90,3 @@ class Parts:
                 if part is None:
                     part = self._make(names[layer], lambda: measure(*next(recorded)))
                 yield layer, part
-
-    def forget(self) -> None:
-        """Remove them."""
-        shutil.rmtree(self.folder, ignore_errors=True)
