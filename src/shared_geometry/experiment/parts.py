@@ -1,7 +1,7 @@
 """Finished parts of an answer, kept until it is whole: a study that was killed goes on."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import xarray as xr
 
 from shared_geometry.basics.files import reuse
 from shared_geometry.basics.labelled import read_labelled, write_labelled
+from shared_geometry.basics.wording import layer_name
 from shared_geometry.experiment.analysis import Activity
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import activities
@@ -63,23 +64,44 @@ class Parts:
         return self._read(self._path(name)).drop_attrs()
 
     def made(self, name: str, make: Callable[..., xr.Dataset], *args: object) -> xr.Dataset:
-        """The part ``name``: ``make(*args)``, if it is not there yet."""
+        """The part ``name``: ``make(*args)``, if it is not there yet.
+
+        Parameters
+        ----------
+        name : str
+            Of its file: letters, digits, dots and dashes.
+        make : callable
+        *args
+            What it is called with.
+
+        Returns
+        -------
+        xarray.Dataset
+            As it is read again, without attributes.
+        """
         there = self._made(name)
         return self._make(name, make, *args) if there is None else there
 
-    def of_layers(
-        self,
-        it: Plan,
-        checkpoint: float,
-        measure: Callable[[str, Activity], xr.Dataset],
+    def each_layer(
+        self, it: Plan, checkpoint: float, measure: Callable[[str, Activity], xr.Dataset]
     ) -> Iterator[tuple[str, xr.Dataset]]:
-        """``measure(layer, activity)`` of each layer at a checkpoint, from the input on.
+        """``measure(layer, activity)`` of each layer at a checkpoint.
 
         Networks are recorded if a layer is not there yet.
+
+        Parameters
+        ----------
+        it : Plan
+            Of a trained population.
+        checkpoint : float
+            Epoch.
+        measure : callable
+            Of a layer's label and its `Activity`, see `population.activities`.
 
         Yields
         ------
         layer : str
+            From the input on.
         part : xarray.Dataset
         """
         names = {layer: f"epoch-{checkpoint:g}-layer-{layer}" for layer in it.layers}
@@ -90,3 +112,22 @@ class Parts:
                 if part is None:
                     part = self._make(names[layer], lambda: measure(*next(recorded)))
                 yield layer, part
+
+    def of_layers(
+        self,
+        it: Plan,
+        checkpoint: float,
+        measure: Callable[[str, Activity], xr.Dataset],
+        told: Callable[[str], None],
+    ) -> xr.Dataset:
+        """The same of all layers, along ``layer``; ``told(note)`` is called after each."""
+        rows = []
+        for layer, part in self.each_layer(it, checkpoint, measure):
+            rows.append(part)
+            told(f"epoch {checkpoint:g}, {layer_name(layer)}")
+        return along_layers(it, rows)
+
+
+def along_layers(it: Plan, rows: Sequence[xr.Dataset]) -> xr.Dataset:
+    """What is known of each layer of a plan, from the input on, along ``layer``."""
+    return xr.concat(rows, xr.DataArray(list(it.layers), dims="layer", name="layer"))

@@ -166,21 +166,15 @@ def _layers(
         parts.made(f"pair-{pair}", _pair, everyone, n, it, pair, progress)
         for pair in range(min(n, PAIRS))
     ]
-    tables, order, null = (
-        xr.concat([pair[name] for pair in pairs], "pair").transpose(*dims, "pair", ...)
-        for name, dims in {
-            "matched": ("measure", "population"),
-            "order": ("measure", "population"),
-            "matched_null": ("population",),
-        }.items()
-    )
-    orders = _intervals(torch.tensor(order.values), it.config, limits=CORRELATION)
-    nulls = _intervals(torch.tensor(null.values), it.config)
+    dims = ("measure", "population", "pair", "layer", "depth")
+    found = xr.concat(pairs, "pair").transpose(*dims)
+    order = _intervals(torch.tensor(found.order.values), it.config, limits=CORRELATION)
+    null = _intervals(torch.tensor(found.matched_null.values), it.config)
     return of_numbers(
         {
-            "matched": ("measure", "population", "pair", "layer", "depth", tables.values),
-            "order": ("measure", "population", "bound", orders),
-            "matched_null": ("population", "bound", nulls),
+            "matched": (*dims, found.matched.values),
+            "order": ("measure", "population", "bound", order),
+            "matched_null": ("population", "bound", null),
         },
         measure=list(MEASURES),
         population=[p.name for p in everyone],

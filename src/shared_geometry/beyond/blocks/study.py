@@ -23,7 +23,6 @@ from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.devices import resolve_device
 from shared_geometry.basics.labelled import of_numbers
 from shared_geometry.basics.randomness import torch_generator
-from shared_geometry.basics.wording import layer_name
 from shared_geometry.beyond.blocks.branches import accuracies, observe
 from shared_geometry.beyond.blocks.penalty import gradient_sizes
 from shared_geometry.claims.catalogue import Claim
@@ -132,15 +131,6 @@ def _share(it: Plan, _: str, activity: Activity) -> xr.Dataset:
     )
 
 
-def _shares(it: Plan, parts: Parts, told: Callable[[str], None]) -> xr.Dataset:
-    """The same of each layer, at a plan's last checkpoint."""
-    end, rows = it.checkpoints[-1], []
-    for layer, part in parts.of_layers(it, end, partial(_share, it)):
-        rows.append(part)
-        told(f"epoch {end:g}, {layer_name(layer)}")
-    return xr.concat(rows, "layer").assign_coords(layer=list(it.layers))
-
-
 def _over_networks(
     values: xr.DataArray, interval: Callable[..., Interval], it: Plan, **how: object
 ) -> xr.DataArray:
@@ -163,7 +153,8 @@ def _population(it: Plan, parts: Parts, told: Callable[[str], None]) -> xr.Datas
     found = xr.concat(networks, "network")
     for name, limits in LIMITS.items():
         found[f"{name}_interval"] = _over_networks(found[name], bootstrap_mean, it, limits=limits)
-    return found.assign_coords(bound=list(BOUNDS)).merge(_shares(it, parts, told))
+    shares = parts.of_layers(it, it.checkpoints[-1], partial(_share, it), told)
+    return found.assign_coords(bound=list(BOUNDS)).merge(shares)
 
 
 def _change(found: xr.Dataset, it: Plan) -> xr.DataArray:

@@ -8,6 +8,7 @@ needed, so that at most `MOST_UNITS` units of a network take part.
 
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 
 import numpy as np
 import torch
@@ -156,14 +157,15 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
         rest.  ``gain`` is what training adds to the variance that the others explain, network by
         network.
     """
-    settings, rows = _settings(it), {state: [] for state in STATES}
-    for state, of_layer in zip(STATES, (trained_layer, untrained_layer), strict=True):
-        epoch = it.checkpoints[-1] if state == "trained" else 0.0
-        for label, part in parts.of_layers(it, epoch, partial(_part, of_layer, settings)):
-            rows[state].append(part)
-            done = len(rows[state])
-            progress(f"chance, {state}", done, len(it.layers), layer_name(label))
-    trained, untrained = (xr.concat(rows[state], "layer") for state in STATES)
+    settings, done = _settings(it), count(1)
+
+    def told(note: str) -> None:
+        progress("chance", next(done), len(STATES) * len(it.layers), note)
+
+    trained, untrained = (
+        parts.of_layers(it, epoch, partial(_part, of_layer, settings), told)
+        for epoch, of_layer in ((it.checkpoints[-1], trained_layer), (0.0, untrained_layer))
+    )
     both = list(untrained.data_vars)
     found = xr.concat([trained[both], untrained], "state").merge(trained.drop_vars(both))
     change = torch.tensor((trained.left_out - untrained.left_out).values)
@@ -172,7 +174,6 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     return found.assign_coords(
         {
             "state": list(STATES),
-            "layer": list(it.layers),
             "measure": list(MEASURES),
             "bound": list(BOUNDS),
             "network": np.arange(it.config.networks),

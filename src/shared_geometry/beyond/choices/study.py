@@ -29,7 +29,7 @@ from shared_geometry.experiment.analysis import (
     Activity,
     analyse_layer,
 )
-from shared_geometry.experiment.parts import Parts
+from shared_geometry.experiment.parts import Parts, along_layers
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
 from shared_geometry.experiment.steps import shown_images
@@ -154,13 +154,8 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
         of `channel_shares`.
     """
     rows = [parts.made(f"layer-{layer}", _layer, it, layer, progress) for layer in it.layers]
-    return xr.concat(rows, "layer").assign_coords(
-        {
-            "layer": list(it.layers),
-            "choice": list(CHOICES),
-            "measure": list(MEASURES),
-            "bound": list(BOUNDS),
-        }
+    return along_layers(it, rows).assign_coords(
+        choice=list(CHOICES), measure=list(MEASURES), bound=list(BOUNDS)
     )
 
 

@@ -14,7 +14,7 @@ from shared_geometry.claims.centring import typical_change
 from shared_geometry.claims.judging import NO_STRUCTURE, Found, below, counted, overall
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS, Activity, Settings, fit, stacked
-from shared_geometry.experiment.parts import Parts
+from shared_geometry.experiment.parts import Parts, along_layers
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
 from shared_geometry.rsa import consistency, lower_triangle, within_rsms
@@ -135,10 +135,8 @@ def _memory(it: Plan, label: str, now: torch.Tensor, then: torch.Tensor) -> dict
 
 
 def _nearness(x: torch.Tensor) -> dict[str, tuple]:
-    return {
-        name: ("network", found)
-        for name, found in zip(("gap", "misfit"), neighbours(x), strict=True)
-    }
+    gaps, misfits = neighbours(x)
+    return {"gap": ("network", gaps), "misfit": ("network", misfits)}
 
 
 def _at_first(it: Plan, label: str, activity: Activity) -> xr.Dataset:
@@ -187,11 +185,11 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     ask[it.checkpoints[0]] = partial(_at_first, it)
     for done, checkpoint in enumerate(it.checkpoints, start=1):
         row = []
-        for label, part in parts.of_layers(it, checkpoint, ask[checkpoint]):
+        for label, part in parts.each_layer(it, checkpoint, ask[checkpoint]):
             if done == 1:
                 start[label] = torch.from_numpy(part.start.values)
             row.append(part.drop_vars("start", errors="ignore"))
-        course.append(xr.concat(row, "layer"))
+        course.append(along_layers(it, row))
         progress("memory", done, len(it.checkpoints), f"epoch {checkpoint:g}")
     ends = xr.concat([row[["gap", "misfit"]] for row in (course[0], course[-1])], "end")
     found = xr.concat([row[["own", "others"]] for row in course], "checkpoint")
@@ -202,17 +200,10 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
         ("layer", "checkpoint", "bound"),
         [[bootstrap_mean(row, **how) for row in of_layer] for of_layer in found.memory.values],
     )
-    return (
-        found.merge(ends)
-        .merge(course[-1][["moved", "moved_random"]])
-        .assign_coords(
-            {
-                "layer": list(it.layers),
-                "checkpoint": list(it.checkpoints),
-                "bound": list(BOUNDS),
-                "end": ["first checkpoint", "last checkpoint"],
-            }
-        )
+    return xr.merge([found, ends, course[-1][["moved", "moved_random"]]]).assign_coords(
+        checkpoint=list(it.checkpoints),
+        bound=list(BOUNDS),
+        end=["first checkpoint", "last checkpoint"],
     )
 
 

@@ -20,7 +20,7 @@ from shared_geometry.beyond.heads.swaps import Layer
 from shared_geometry.claims import judging
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.experiment.analysis import BOUNDS
-from shared_geometry.experiment.parts import Parts
+from shared_geometry.experiment.parts import Parts, along_layers
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress, network_at
 from shared_geometry.statistics import PART, bootstrap_mean, bootstrap_pairs, bootstrap_shared
@@ -180,7 +180,7 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     for done, label in enumerate(it.layers, start=1):
         rows.append(parts.made(f"layer-{label}", _part, it, heads, label))
         progress("heads", done, len(it.layers), layer_name(label))
-    found = xr.concat(rows, xr.DataArray(list(it.layers), dims="layer", name="layer"))
+    found = along_layers(it, rows)
     found["chance"] = 1 / len(it.data.class_names)
     found["judged"] = float(len(swaps.chosen_images(it)[1]))
     return found

@@ -7,14 +7,14 @@ at the end of training; some pairs at other checkpoints; and pairs that share le
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import combinations
+from itertools import combinations, count
 
 import numpy as np
 import torch
 import xarray as xr
 
 from shared_geometry.basics.labelled import of_numbers
-from shared_geometry.basics.wording import layer_name, number
+from shared_geometry.basics.wording import number
 from shared_geometry.beyond.measures.controls import (
     CONDITIONS,
     ENDS,
@@ -158,16 +158,16 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     classes = Labels(*(labels[part] for part in images))
     chosen, course = spread(it.checkpoints, MOST_PLACES // len(it.layers)), []
     end, way = partial(_at_the_end, classes, it.settings), partial(_on_the_way, config.networks)
+    done, steps = count(1), len(chosen) * len(it.layers)
+
+    def told(note: str) -> None:
+        progress("measures", next(done), steps, note)
+
     for checkpoint in chosen:
-        ask, row = end if checkpoint == chosen[-1] else way, []
-        for label, part in parts.of_layers(it, checkpoint, ask):
-            row.append(part)
-            done, total = len(course) * len(it.layers) + len(row), len(chosen) * len(it.layers)
-            progress("measures", done, total, f"epoch {checkpoint:g}, {layer_name(label)}")
-        course.append(xr.concat(row, "layer"))
+        ask = end if checkpoint == chosen[-1] else way
+        course.append(parts.of_layers(it, checkpoint, ask, told))
     followed = xr.concat([row.course for row in course], "checkpoint")
     coords = {
-        "layer": list(it.layers),
         "checkpoint": chosen,
         "measure": list(MEASURES),
         "fitted": list(FITTED),

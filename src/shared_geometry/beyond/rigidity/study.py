@@ -10,6 +10,7 @@ units are a sample: two samples of the units of one network are no rotations of 
 
 import math
 from functools import partial
+from itertools import count
 
 import torch
 import xarray as xr
@@ -171,21 +172,21 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     InputError
         If there are no more alignment images than units: every two networks then correlate fully.
     """
-    steps, course = len(it.checkpoints) * len(it.layers), []
+    done, steps, course = count(1), len(it.checkpoints) * len(it.layers), []
+
+    def told(note: str) -> None:
+        progress("rigidity", next(done), steps, note)
+
     for checkpoint in it.checkpoints:
-        ask, row = _at_the_end if checkpoint == it.checkpoints[-1] else _on_the_way, []
-        for layer, part in parts.of_layers(it, checkpoint, partial(ask, it.config)):
-            row.append(part)
-            done = len(course) * len(it.layers) + len(row)
-            progress("rigidity", done, steps, f"epoch {checkpoint:g}, {layer_name(layer)}")
-        course.append(xr.concat(row, "layer"))
+        ask = _at_the_end if checkpoint == it.checkpoints[-1] else _on_the_way
+        course.append(parts.of_layers(it, checkpoint, partial(ask, it.config), told))
     followed = xr.concat([row[COURSE] for row in course], "checkpoint")
     found = course[-1].drop_vars(COURSE).merge(followed)
     units = torch.tensor([it.sizes[layer] for layer in it.layers], dtype=torch.float64)
     found["units"] = "layer", units.numpy()
     found["drawn"] = "layer", units.clamp(max=it.config.max_units).numpy()
     found["followed"] = float(min(FOLLOWED, it.config.networks))
-    return found.assign_coords(layer=list(it.layers), checkpoint=list(it.checkpoints))
+    return found.assign_coords(checkpoint=list(it.checkpoints))
 
 
 def judge(found: xr.Dataset) -> Found:
