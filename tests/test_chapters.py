@@ -7,7 +7,13 @@ import nbformat
 import pytest
 from conftest import ROOT
 
-from shared_geometry.publishing.pages import default_parameters, read_pages, write_notebooks
+from shared_geometry.errors import DataError
+from shared_geometry.publishing.pages import (
+    default_parameters,
+    read_chapter,
+    read_pages,
+    write_notebooks,
+)
 
 pytestmark = pytest.mark.book
 
@@ -153,6 +159,29 @@ def test_a_chapter_runs_with_each_of_its_parameters(chapter, tmp_path):
     (cell,) = (c for c in made.cells if "injected-parameters" in c.metadata.tags)
     assert all(f"{name} = " in cell.source for name in given)
     assert "sg-figure" in str(made) or chapter in ("ledger", "discussion")
+
+
+LIVE = [  # makes a population, and reads what is published
+    chapter
+    for chapter, page in CHAPTERS.items()
+    if "output" in default_parameters(page.source(ROOT))
+    and "find_root()" in page.source(ROOT).read_text()
+]
+
+
+@pytest.mark.parametrize("chapter", LIVE)
+def test_outside_the_repository_a_chapter_says_so_before_any_work(chapter, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cells = read_chapter(CHAPTERS[chapter].source(ROOT)).cells
+    code, scope = "\n".join(c.source for c in cells if c.cell_type == "code"), {}
+    with pytest.raises(DataError, match="run this inside the repository"):
+        exec(code, scope)
+    assert "config" in scope
+    assert not (tmp_path / "runs").exists()
+
+
+def test_every_chapter_that_is_live_and_reads_what_is_published_is_asked():
+    assert len(LIVE) >= 10
 
 
 def test_no_chapter_with_parameters_is_left_out():

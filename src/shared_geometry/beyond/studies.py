@@ -29,7 +29,6 @@ from shared_geometry.errors import DataError, InputError
 from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan, plan
 from shared_geometry.experiment.population import Progress, silent, train
-from shared_geometry.experiment.results import config_of
 from shared_geometry.networks.architectures import ARCHITECTURES
 
 
@@ -184,11 +183,6 @@ def live_name(config: Config) -> str:
     """What menus call the population that a page has made itself: short, to fit a phone."""
     short = "digits" if config.dataset == "digits" else NAMES[config.dataset]
     return f"{short}, live"
-
-
-def answers(live: xr.Dataset, folder: str | Path) -> dict[str, xr.Dataset]:
-    """The answer that a page has made itself, then those published, by what menus call them."""
-    return {live_name(config_of(live)): live, **published(live.attrs["study"], folder)}
 
 
 def published(name: str, folder: str | Path) -> dict[str, xr.Dataset]:
