@@ -207,6 +207,12 @@ def test_equal_networks_reach_the_ceiling_and_two_networks_have_one():
 # p-values
 
 
+def test_what_does_not_exist_has_no_p_value():
+    value, draws = np.array([np.nan, 0.5, 0.5]), np.zeros((3, 19))
+    draws[1, 4] = np.nan
+    assert p_value(value, draws) == pytest.approx([np.nan, np.nan, 0.05], nan_ok=True)
+
+
 def test_p_counts_the_value_among_the_draws():
     assert p_value(np.array([3.0, 0.0]), np.array([[1, 2, 2.5], [1, 0, -1]])).tolist() == [
         0.25,

@@ -245,6 +245,15 @@ def test_single_precision_rows_lose_nothing_that_matters(rng):
     assert found.estimate == pytest.approx(exact, abs=1e-5)
 
 
+def test_over_two_million_pairs_an_interval_is_that_of_double_precision(rng):
+    shared = rng.normal(size=2_000_000)
+    rows = [shared + 0.3 * rng.normal(size=(4, len(shared))) for _ in range(3)]
+    short = [m.astype(np.float32) for m in rows]
+    found = correlation_of_means(*short)
+    exact = correlation_of_means(*(m.astype(float) for m in short))
+    assert found == pytest.approx(exact, abs=(exact.high - exact.low) / 100)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
