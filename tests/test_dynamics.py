@@ -607,21 +607,21 @@ def test_the_halves_of_the_units_share_none():
 
 def test_networks_with_geometries_of_their_own_remember_them():
     x = population(shared=False, seed=0)
-    own, others = dynamics.memory(x, x, generator())
+    own, others = dynamics.own_and_others(dynamics.memory(x, x, generator()))
     assert own.min() > 0.4
     assert np.abs(others).max() < 0.2
 
 
 def test_a_draw_of_units_is_not_taken_for_a_memory():
     x = population(shared=True, seed=1)
-    own, others = dynamics.memory(x, x, generator())
+    own, others = dynamics.own_and_others(dynamics.memory(x, x, generator()))
     assert np.abs(own - others).max() < 0.1  # with the same units, own would be 1
     assert np.diag(dynamics.cross_correlations(x, x)) == pytest.approx(1)
 
 
 def test_networks_that_changed_altogether_remember_nothing():
     now, then = population(shared=True, seed=2), population(shared=False, seed=3)
-    own, others = dynamics.memory(now, then, generator())
+    own, others = dynamics.own_and_others(dynamics.memory(now, then, generator()))
     assert np.abs(own - others).max() < 0.15
 
 
@@ -670,6 +670,7 @@ def test_the_study_is_kept_and_read_again(answer):
     found, again = answer
     xr.testing.assert_identical(found, again)
     assert found.memory.dims == ("layer", "checkpoint", "network")
+    assert found.likeness.dims == ("layer", "checkpoint", "network", "beginning")
     np.testing.assert_allclose(found.memory, found.own - found.others)
     np.testing.assert_allclose(
         found.memory.mean("network"), found.memory_interval.sel(bound="estimate")
@@ -678,6 +679,13 @@ def test_the_study_is_kept_and_read_again(answer):
     assert (found.misfit.values <= found.gap.values + TINY).all()
     assert (found.misfit.values >= low - TINY).all()
     assert found.nbytes < 300_000
+
+
+def test_answers_of_the_earlier_rule_are_told(answer):
+    found, _ = answer
+    old = {"CIFAR": found.drop_vars("likeness")}
+    assert dynamics_report.wide_sentence({"live": found}) == ""
+    assert "intervals of *CIFAR* are" in dynamics_report.wide_sentence({"live": found, **old})
 
 
 def remembered(*layers):

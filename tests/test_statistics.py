@@ -10,6 +10,7 @@ from shared_geometry.errors import InputError
 from shared_geometry.rsa import inter_rsms, lower_triangle, within_rsms
 from shared_geometry.statistics import (
     Interval,
+    bootstrap_excess,
     bootstrap_mean,
     bootstrap_pairs,
     bootstrap_shared,
@@ -212,6 +213,30 @@ def test_the_interval_of_a_correlation_of_means_covers_what_such_populations_sho
     assert 0.9 <= covered < 1
     # around it, not below it: resampling put the estimate at its upper end
     assert np.median((estimates - low) / (high - low)) == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_interval_of_an_excess_covers_it_and_does_not_count_what_cancels():
+    """Rows and columns of their own, as where some beginnings are more typical than others."""
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(200):
+        rows, columns, noise = (rng.normal(size=shape) for shape in ((10, 1), (1, 10), (10, 10)))
+        matrix = 0.1 * rows + 0.1 * columns + 0.05 * noise + 0.04 * np.eye(10)
+        found.append(bootstrap_excess(matrix, n_resamples=500))
+    estimate, low, high = np.array(found).T
+    assert 0.9 <= np.mean((low <= 0.04) & (high >= 0.04)) < 1
+    assert np.median(high - low) == pytest.approx(
+        2 * stats.t.ppf(0.975, 9) * estimate.std(), rel=0.2
+    )
+
+
+def test_an_excess_is_the_diagonal_less_the_rest(rng):
+    m = rng.normal(size=(4, 4))
+    rest = m[~np.eye(4, dtype=bool)].mean()
+    assert bootstrap_excess(m).estimate == pytest.approx(np.diag(m).mean() - rest)
+    assert np.isnan(bootstrap_excess(m[:2, :2])[1:]).all()
+    with pytest.raises(InputError, match="matrix of shape"):
+        bootstrap_excess(m[:2])
 
 
 def test_one_pair_says_nothing_of_other_pairs():

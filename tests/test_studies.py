@@ -204,7 +204,10 @@ def test_a_study_is_made_once_and_says_how(trial, tmp_path):
         ("chance", {"checkpoints": (0.5, 1.0)}, "begin after training has"),
         ("dynamics", {"checkpoints": (0.5, 1.0)}, "begin after training has"),
         ("dynamics", {"analysed": (0.5, 1.0)}, "begin after training has"),
+        ("dynamics", {"checkpoints": (0.0,)}, "end where training begins"),
         ("choices", {"solver": "brainiak"}, "one of the choices is to keep them"),
+        ("choices", {"centre": False}, "means kept are one of the choices"),
+        ("rigidity", {"max_units": 1000}, "expected max_units below"),
     ],
 )
 def test_what_a_study_cannot_do_with_is_refused_before_training(tmp_path, name, fields, words):

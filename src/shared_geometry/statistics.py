@@ -156,15 +156,45 @@ def bootstrap_pairs(
     Interval
         Of two networks as from `bootstrap_shared`.
     """
+    how = {"n_resamples": n_resamples, "level": level, "seed": seed}
+    return bootstrap_shared(_pseudo_values(matrix), limits=limits, **how)
+
+
+def bootstrap_excess(
+    matrix: Array, *, n_resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> Interval:
+    """Mean of the diagonal less that over pairs of different networks, with an interval.
+
+    Networks are resampled by their own values less their pseudo-values over pairs, as in
+    `bootstrap_pairs`.  Their rows' means would not do: how high a whole column is cancels in the
+    mean over networks, but not in one network's difference, and would count as uncertainty.
+
+    Parameters
+    ----------
+    matrix : array of shape (n_networks, n_networks)
+        Row i, column j: network i of one set with network j of another.
+    n_resamples, level, seed
+        As in `bootstrap_mean`.
+
+    Returns
+    -------
+    Interval
+        Of two networks NaN on both sides.
+    """
+    pseudo = _pseudo_values(matrix)
+    own = as_tensor(matrix).double().cpu().diagonal()
+    return bootstrap_shared(own - pseudo, n_resamples=n_resamples, level=level, seed=seed)
+
+
+def _pseudo_values(matrix: Array) -> torch.Tensor:
+    """N times the mean over pairs, less N - 1 times that without each network: (n_networks,)."""
     m = as_tensor(matrix).double().cpu().clone()
     if m.dim() != 2 or m.shape[0] != m.shape[1] or len(m) < 2:
         raise InputError(f"matrix of shape {tuple(m.shape)}: (n_networks, n_networks), at least 2")
     m.fill_diagonal_(0)
     n, total = len(m), m.sum()
     mean = total / (n * (n - 1))
-    pseudo = n * mean - (total - m.sum(0) - m.sum(1)) / (n - 2) if n > 2 else mean.expand(n)
-    how = {"n_resamples": n_resamples, "level": level, "seed": seed}
-    return bootstrap_shared(pseudo, limits=limits, **how)
+    return n * mean - (total - m.sum(0) - m.sum(1)) / (n - 2) if n > 2 else mean.expand(n)
 
 
 def correlation_of_means(A: Array, B: Array, B_t: Array, *, level: float = 0.95) -> Interval:

@@ -66,7 +66,7 @@ def _analysed(config: Config, how: Recipe) -> tuple[float, ...]:
     return config.analysed
 
 
-def _alignment_images(config: Config, data: Dataset) -> int:
+def alignment_images(config: Config, data: Dataset) -> int:
     """How many images SRM is fitted on; every class must keep some that it is not."""
     labels, fraction = data.test.labels, config.alignment_fraction
     alignment, held_out = split_alignment(labels, fraction, config.seed)
@@ -108,7 +108,7 @@ def plan(config: Config, root: str | Path | None = None, output: str | Path = "r
     layers = {k: v for k, v in recorded_layers(config.architecture).items() if k != "logits"}
     network = build(config, data, 0)
     sizes = layer_sizes(network, tuple(data.test.images.shape[1:]), layers)
-    n_alignment = _alignment_images(config, data)
+    n_alignment = alignment_images(config, data)
     room = min(*sizes.values(), config.max_units, n_alignment)
     if config.components is not None and config.components > room:
         raise InputError(

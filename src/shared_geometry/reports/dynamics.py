@@ -62,6 +62,17 @@ def memory_sentence(found: xr.Dataset) -> str:
     )
 
 
+def wide_sentence(answers: Mapping[str, xr.Dataset]) -> str:
+    """Which answers have intervals from before `statistics.bootstrap_excess`; none: empty."""
+    if old := [f"*{name}*" for name, found in answers.items() if "likeness" not in found]:
+        return (
+            f"The intervals of {' and '.join(old)} are of an earlier rule, which counted how "
+            "typical a beginning is as uncertainty of each network, and can be twice too wide: "
+            "there a memory may be overlooked, but none is invented."
+        )
+    return ""
+
+
 def memory_title(found: xr.Dataset) -> str:
     """How many layers still remember how they began."""
     last = found.memory_interval.isel(checkpoint=-1)

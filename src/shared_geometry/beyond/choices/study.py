@@ -90,7 +90,7 @@ def _read(case: Case, found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
 
 
 def check(it: Plan) -> None:
-    """Refuse what one of the choices cannot do with: no BrainIAK, or a solver that keeps no means.
+    """Refuse what one of the choices cannot do with: no BrainIAK, or means that it does not keep.
 
     Raises
     ------
@@ -101,6 +101,11 @@ def check(it: Plan) -> None:
         raise InputError(
             "solver='brainiak' always subtracts the units' means, and one of the choices is to "
             "keep them; expected solver 'torch' or 'brainiak-det'"
+        )
+    if not it.config.centre:
+        raise InputError(
+            "centre=False keeps the units' means, and one of the choices is BrainIAK's SRM, which "
+            "always subtracts them; expected centre=True: means kept are one of the choices"
         )
 
 

@@ -18,7 +18,7 @@ from shared_geometry.experiment.parts import Parts, along_layers
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
 from shared_geometry.rsa import consistency, lower_triangle, within_rsms
-from shared_geometry.statistics import bootstrap_mean
+from shared_geometry.statistics import bootstrap_excess
 from shared_geometry.theory.stability import gap, misfit
 
 FORMAT = 2
@@ -63,10 +63,8 @@ def own_and_others(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return own, (r.sum(1) - own) / (len(r) - 1)
 
 
-def memory(
-    now: torch.Tensor, then: torch.Tensor, generator: torch.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """How like each network's geometry is to its own beginning, and to the others' beginnings.
+def memory(now: torch.Tensor, then: torch.Tensor, generator: torch.Generator) -> np.ndarray:
+    """How like each network's geometry (row) is to each one's beginning (column).
 
     Parameters
     ----------
@@ -77,12 +75,12 @@ def memory(
 
     Returns
     -------
-    own, others : ndarray of shape (n_networks,)
+    ndarray of shape (n_networks, n_networks)
         Correlations of RSMs over different halves of the units.
     """
     n = len(now)
     a, b = halves(torch.cat([now, then]), generator)  # the same units now and then
-    return own_and_others((cross_correlations(a[:n], b[n:]) + cross_correlations(b[:n], a[n:])) / 2)
+    return (cross_correlations(a[:n], b[n:]) + cross_correlations(b[:n], a[n:])) / 2
 
 
 def neighbours(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +110,7 @@ def moved(
 
 
 def check(it: Plan) -> None:
-    """Refuse a run in which untrained networks are not kept, or not looked at.
+    """Refuse a run in which networks are not looked at both untrained and trained.
 
     Raises
     ------
@@ -123,6 +121,11 @@ def check(it: Plan) -> None:
             f"checkpoints={it.checkpoints} begin after training has: the study asks what networks "
             "keep of their beginning, checkpoint 0"
         )
+    if len(it.checkpoints) < 2:
+        raise InputError(
+            f"checkpoints={it.checkpoints} end where training begins: the study asks what networks "
+            "keep of their beginning; expected one after it, too"
+        )
 
 
 def _chosen(activity: Activity) -> torch.Tensor:
@@ -130,8 +133,13 @@ def _chosen(activity: Activity) -> torch.Tensor:
 
 
 def _memory(it: Plan, label: str, now: torch.Tensor, then: torch.Tensor) -> dict[str, tuple]:
-    own, others = memory(now, then, torch_generator(it.config.seed, "halves", label))
-    return {"own": ("network", own), "others": ("network", others)}
+    r = memory(now, then, torch_generator(it.config.seed, "halves", label))
+    own, others = own_and_others(r)
+    return {
+        "likeness": (("network", "beginning"), r),
+        "own": ("network", own),
+        "others": ("network", others),
+    }
 
 
 def _nearness(x: torch.Tensor) -> dict[str, tuple]:
@@ -175,7 +183,8 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``own``, ``others`` and ``memory``, their difference, (layer, checkpoint, network), with
+        ``likeness`` (layer, checkpoint, network, beginning), correlations of RSMs; ``own``,
+        ``others`` and ``memory``, their difference, (layer, checkpoint, network), with
         ``memory_interval`` (layer, checkpoint, bound); ``gap`` and ``misfit`` (end, layer,
         network), of each network with the next; ``moved`` and ``moved_random`` (layer, network).
     """
@@ -192,13 +201,13 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
         course.append(along_layers(it, row))
         progress("memory", done, len(it.checkpoints), f"epoch {checkpoint:g}")
     ends = xr.concat([row[["gap", "misfit"]] for row in (course[0], course[-1])], "end")
-    found = xr.concat([row[["own", "others"]] for row in course], "checkpoint")
-    found = found.transpose("layer", "checkpoint", "network")
+    found = xr.concat([row[["likeness", "own", "others"]] for row in course], "checkpoint")
+    found = found.transpose("layer", "checkpoint", "network", "beginning")
     found["memory"] = found.own - found.others
     how = {"n_resamples": config.bootstrap, "seed": config.seed}
     found["memory_interval"] = (
         ("layer", "checkpoint", "bound"),
-        [[bootstrap_mean(row, **how) for row in of_layer] for of_layer in found.memory.values],
+        [[bootstrap_excess(r, **how) for r in of_layer] for of_layer in found.likeness.values],
     )
     return xr.merge([found, ends, course[-1][["moved", "moved_random"]]]).assign_coords(
         checkpoint=list(it.checkpoints),

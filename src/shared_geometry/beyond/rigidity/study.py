@@ -22,9 +22,10 @@ from shared_geometry.beyond.rigidity.surrogates import halves, rigid_population
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import Found, all_above
 from shared_geometry.config import Config
+from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS, Activity
 from shared_geometry.experiment.parts import Parts
-from shared_geometry.experiment.plan import Plan
+from shared_geometry.experiment.plan import Plan, alignment_images
 from shared_geometry.experiment.population import Progress
 from shared_geometry.similarity.prediction import (
     FEW,
@@ -144,6 +145,24 @@ def _at_the_end(config: Config, _: str, activity: Activity) -> xr.Dataset:
 def _on_the_way(config: Config, _: str, activity: Activity) -> xr.Dataset:
     first = (activity.alignment[:FOLLOWED], activity.held_out[:FOLLOWED])
     return _followed(explained_by_maps(*first, few=True), config)
+
+
+def check(it: Plan) -> None:
+    """Refuse layers of as many units as there are alignment images.
+
+    Raises
+    ------
+    InputError
+        Every two such layers correlate fully.
+    """
+    images = alignment_images(it.config, it.data)
+    units = {layer: min(size, it.config.max_units) for layer, size in it.sizes.items()}
+    if many := {layer: n for layer, n in units.items() if n >= images}:
+        raise InputError(
+            f"max_units={it.config.max_units} keeps {many} units of layers, and there are {images} "
+            "alignment images: canonical correlation, one of the maps, needs more images than "
+            f"units; expected max_units below {images}"
+        )
 
 
 def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
