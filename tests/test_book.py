@@ -9,10 +9,12 @@ import nbformat
 import pytest
 from conftest import ROOT
 
+from shared_geometry.experiment.results import config_of
 from shared_geometry.publishing.build import build_book
 from shared_geometry.publishing.elsewhere import repository
 from shared_geometry.publishing.execution import executed_path
 from shared_geometry.publishing.pages import read_chapter, read_pages
+from shared_geometry.reports.populations import besides, called, load_published
 
 pytestmark = pytest.mark.book
 
@@ -122,6 +124,17 @@ def test_no_cell_failed_and_no_parameter_cell_is_shown(page, book, notebooks):
     assert all("remove-cell" in cell.metadata.tags for cell in tagged)
     assert "tag_parameters" not in text
     assert "tag_injected-parameters" not in text
+
+
+def test_what_is_published_by_two_recipes_is_set_side_by_side(book):
+    published = load_published(ROOT / "results")
+    text = (book.index.parent / "choices.html").read_text()
+    section = text.split('id="another-recipe"')[1].split("<section")[0]
+    assert len(besides(published)) == len(re.findall(r"<table", section)) > 0
+    for results in besides(published):
+        config = config_of(results)
+        assert called((config.dataset, config.architecture)) in section
+        assert f"{config.recipe}, {results.sizes['epoch']} epochs" in section
 
 
 def test_an_unchanged_book_is_built_without_executing_a_chapter(book):

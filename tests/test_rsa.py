@@ -219,7 +219,7 @@ def test_rsms_that_hold_nan_are_not_compared(rng, method):
     ("shape", "labels", "message"),
     [
         ((6, 6), np.zeros(5, int), r"labels of shape \(5,\) for 6 images"),
-        ((6, 6), list("abcabc"), "labels hold <U1; expected numbers"),
+        ((6, 6), [None, "a"] * 3, "labels hold object; expected numbers or words"),
         ((6, 5), np.zeros(6, int), r"\(6, 5\) is not one RSM"),
         ((2, 6, 6), np.zeros(6, int), "is not one RSM"),
     ],
@@ -258,3 +258,22 @@ def test_class_means_leave_out_an_image_with_itself(rng):
     assert found[0, 1] == pytest.approx(r[:2, 2:].mean())
     assert found[1, 1] == pytest.approx(np.mean([r[2, 3], r[2, 4], r[3, 4]]))
     np.testing.assert_allclose(found, found.T)
+    np.testing.assert_array_equal(class_rsm(r, ["cat", "cat", "dog", "dog", "dog"]), found)
+
+
+def test_patterns_of_a_small_space_are_compared_over_units_whatever_its_axes(rng):
+    s = rng.normal(size=(3, 40))
+    w = np.linalg.qr(rng.normal(size=(4, 20, 3)))[0]
+    own = within_rsms(w @ s)
+    np.testing.assert_allclose(inter_rsms(np.stack([s] * 4), bases=w), own, atol=1e-12)
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    noisy = s + 0.3 * rng.normal(size=(4, 3, 40))
+    found = inter_rsms(noisy, bases=list(w))
+    np.testing.assert_allclose(inter_rsms(turn @ noisy, bases=w @ turn.T), found, atol=1e-12)
+    assert abs(inter_rsms(turn @ noisy) - inter_rsms(noisy)).max() > 0.1
+
+
+@pytest.mark.parametrize("bases", [np.zeros((3, 20, 3)), np.zeros((4, 20, 2)), np.zeros((4, 3))])
+def test_bases_that_are_not_those_of_the_networks_are_refused(rng, bases):
+    with pytest.raises(InputError, match=r"for X of shape \(4, 3, 40\); expected \(n_units, 3\)"):
+        inter_rsms(rng.normal(size=(4, 3, 40)), bases=bases)

@@ -5,6 +5,7 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.stats import ortho_group
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 from shared_geometry.errors import InputError
 from shared_geometry.rsa import rsm
@@ -279,6 +280,9 @@ def test_it_keeps_the_conventions_of_scikit_learn(data, fitted):
     with pytest.raises(InputError, match="no parameter 'features'; it has n_components"):
         copy.set_params(features=3)
     np.testing.assert_array_equal(SRM(5).fit_transform(data), SRM(5).fit(data).transform(data))
+    np.testing.assert_array_equal(
+        make_pipeline(SRM(5)).fit(data).transform(data), SRM(5).fit_transform(data)
+    )
 
 
 @pytest.mark.parametrize("method", ["transform", "score", "inverse_transform", "transform_network"])
@@ -338,6 +342,10 @@ BAD = {
     "means kept by BrainIAK": (
         lambda x: SRM(4, backend="brainiak", center=False).fit(x),
         "center=False with backend='brainiak'",
+    ),
+    "a tolerance for BrainIAK": (
+        lambda x: SRM(4, backend="brainiak", tol=1e-6).fit(x),
+        "tol=1e-06 with backend='brainiak': BrainIAK makes 10 iterations",
     ),
     "warm start of BrainIAK": (
         lambda x: SRM(4, backend="brainiak-det").fit(x, w=[x[0, :, :4]] * 4),

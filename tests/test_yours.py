@@ -484,6 +484,45 @@ def test_the_newcomers_basis_is_scipys_procrustes_solution():
     np.testing.assert_allclose(own.T @ np.asarray(placed.w), own.T @ q, atol=1e-6)
 
 
+def test_what_a_newcomer_does_is_carried_to_the_units_of_the_others():
+    *known, newcomer = turned((24, 40, 31, 60, 50))
+    placed = place(newcomer, known, LABELS, max_units=45)
+    response = placed.respond(newcomer)
+    assert response.shape == (len(placed.w.T), newcomer.shape[1])
+    networks = zip(placed.space.inverse_transform(response), known, placed.units, strict=False)
+    for carried, network, rows in networks:
+        expected = standardise(network[rows]) * (45 / len(rows)) ** 0.5
+        error = np.square(np.asarray(carried)[: len(rows)] - expected).mean()
+        assert error < 0.3 * np.square(expected).mean()
+        np.testing.assert_allclose(np.asarray(carried)[len(rows) :], 0, atol=1e-12)
+    alone = placed.respond(newcomer[:, :1])
+    torch.testing.assert_close(alone, response[:, :1])
+
+
+@pytest.mark.parametrize(
+    ("activity", "words"),
+    [
+        (np.ones((49, 10)), "the newcomer has 50 units, and activity 49"),
+        (np.ones(50), "the newcomer has shape"),
+        ("x", "the newcomer is a str"),
+    ],
+)
+def test_activity_of_another_newcomer_is_refused(activity, words):
+    *known, newcomer = turned((24, 40, 50))
+    with pytest.raises(InputError, match=words):
+        place(newcomer, known, LABELS).respond(activity)
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_copies_in_few_dimensions_have_one_geometry(k):
+    s = rng(k).normal(size=(k, 300))
+    networks = [np.linalg.qr(rng(i).normal(size=(UNITS, k)))[0] @ s for i in range(5)]
+    (verdict,) = verdicts(compare(networks, components=k, **QUICK))
+    assert verdict.answer == YES
+    assert verdict.geometry[0] > 0.999
+    assert place(networks[4], networks[:4], components=k).geometry > 0.99
+
+
 def test_a_newcomer_is_described_with_its_control():
     placed = place(turned()[3], turned()[:3], LABELS)
     said = yours_report.placed_sentence(placed)
@@ -621,6 +660,53 @@ def test_images_whose_colours_stand_backwards_are_shown_as_they_are():
     assert torch.equal(backwards, record(network, images.flip(1), "head")["head"][0])
 
 
+class Block(nn.Module):
+    """As in a transformer: several things out."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.linear, self.kind = nn.Linear(4, 5), kind
+
+    def forward(self, x):
+        hidden = self.linear(x)
+        return {"hidden": hidden, "all": None} if self.kind is dict else (hidden, None)
+
+
+class Model(nn.Module):
+    """Takes its arguments by name."""
+
+    def __init__(self, kind=tuple):
+        super().__init__()
+        self.words, self.block = nn.Embedding(10, 4), Block(kind)
+
+    def forward(self, input_ids, attention_mask):
+        return self.block(self.words(input_ids) * attention_mask[..., None])
+
+
+@pytest.mark.parametrize("kind", [tuple, dict])
+def test_batches_of_named_arguments_and_layers_of_several_tensors_are_recorded(kind):
+    torch.manual_seed(0)
+    networks, ids, mask = [Model(kind), Model(kind)], torch.arange(12).view(6, 2) % 10, torch.ones
+    batches = [
+        {"input_ids": x, "attention_mask": mask(len(x), 2), "labels": x[:, 0] % 2}
+        for x in ids.split(4)
+    ]
+    found = record(networks, batches, "block")
+    for network, activity in zip(networks, found["block"], strict=True):
+        expected = network.block.linear(network.words(ids)).flatten(1).T
+        torch.testing.assert_close(activity, expected.detach())
+    assert found.labels.tolist() == (ids[:, 0] % 2).tolist()
+
+
+def test_named_arguments_that_a_network_does_not_take_are_told():
+    batch = {"input_ids": torch.zeros(3, 2, dtype=torch.long), "mask": torch.ones(3, 2)}
+    with pytest.raises(InputError, match="network 0 does not take a batch with input_ids, mask: "):
+        record([Model()], [batch], "block")
+    batch["mask"] = torch.ones(2, 2)
+    with pytest.raises(InputError, match="batch 0 holds input_ids of 3, mask of 2 images"):
+        record([Model()], [batch], "block")
+
+
 def test_whole_numbers_reach_a_network_as_they_are():
     words = nn.Sequential(nn.Embedding(10, 4), nn.Flatten())
     tokens = torch.randint(0, 10, (12, 3))
@@ -737,7 +823,6 @@ def test_recorded_labels_are_used_unless_others_are_given():
         ({"x": ["head"]}, "layer 'x' has 1 paths for 2 networks"),
         ([], "layers are empty"),
         ("relu", "layer 'relu' of network 0 runs more than once for an image"),
-        ("rnn", "layer 'rnn' of network 0 returns a tuple"),
         ("turn", "layer 'turn' of network 0 returns 120 rows for 30 images"),
         ("spare", "layer 'spare' of network 0 is not reached"),
     ],
@@ -760,7 +845,7 @@ def test_a_layer_that_cannot_be_recorded_is_refused(layers, words):
         (small(), torch.zeros(5), r"images of shape \(5,\)"),
         (
             small(),
-            [{"pixels": some_images()}],
+            [{"pixels": some_images().numpy()}],
             "batch 0 of the images is a dict; expected a tensor",
         ),
         (small(), [np.zeros((2, 3, 8, 8))], r"batch 0 .* ndarray of shape \(2, 3, 8, 8\)"),

@@ -9,6 +9,7 @@ import sys
 import warnings
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from shared_geometry import beyond
 from shared_geometry.bars import Bars
 from shared_geometry.basics.files import fresh, writable_file, writable_folder
 from shared_geometry.basics.wording import interval_text
@@ -27,6 +29,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 console = Console()
 errors = Console(stderr=True, highlight=False)
 _CONTROL_C = 128 + signal.SIGINT  # exit status, as shells have it
+_STUDIES = ", ".join(found.name for found in iter_modules(beyond.__path__) if found.ispkg)
 _ANY_OTHER = "any other field, as field=value: checkpoints=[0,1], centre=false"
 
 
@@ -136,7 +139,7 @@ def _deliver(path: Path, save: Path | None) -> None:
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="what is asked: the name of a chapter beyond")],
+    name: Annotated[str, typer.Argument(help=f"what is asked, a chapter beyond: {_STUDIES}")],
     dataset: Annotated[str, typer.Option(help="digits, cifar10 or cifar100")] = "digits",
     architecture: Annotated[str, typer.Option(help="convnet or resnet18")] = "convnet",
     preset: Annotated[str, typer.Option(help="smoke, quick, fast or paper")] = "quick",

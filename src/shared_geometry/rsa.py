@@ -6,6 +6,9 @@ product of columns of length 1, the A^T B of the paper's theory: a rotation of t
 as it is, but moves the mean over units that a Pearson correlation takes off.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -119,7 +122,9 @@ def within_rsms(X: Array, *, centre: bool = True) -> Array:
     return like(as_tensor(rsm(_networks(X, 1), centre=centre)), X)
 
 
-def inter_rsms(X: Array, *, centre: bool = True) -> Array:
+def inter_rsms(
+    X: Array, *, centre: bool = True, bases: Array | Sequence[Array] | None = None
+) -> Array:
     """RSM of each network with the mean of the others; their mean is the iRSM.
 
     Parameters
@@ -128,6 +133,11 @@ def inter_rsms(X: Array, *, centre: bool = True) -> Array:
         All networks in one space, native or shared.
     centre : bool
         See `rsm`.
+    bases : list of array of shape (n_units_i, k), optional
+        Of a shared space with fewer dimensions k than units: W_i of each network, and X is
+        (n_networks, k, n_images).  Patterns are then compared over the units of network i, as
+        W_i X_i and W_i times the mean of the others.  (Which k axes span a space is arbitrary, and
+        with them the mean over axes that a Pearson correlation takes off.)  None: over rows of X.
 
     Returns
     -------
@@ -135,11 +145,25 @@ def inter_rsms(X: Array, *, centre: bool = True) -> Array:
         Row p, column q: image p in the network, image q in the mean of the others.
     """
     x = _networks(X, 2)
+    w = None if bases is None else _bases(bases, x)
     total = x.sum(0)
     found = x.new_empty(len(x), x.shape[2], x.shape[2])
     for i, a in enumerate(x):  # one at a time: only the result is large
-        found[i] = rsm(a, (total - a) / (len(x) - 1), centre=centre)
+        pair = a, (total - a) / (len(x) - 1)
+        found[i] = rsm(*(pair if w is None else (w[i] @ part for part in pair)), centre=centre)
     return like(found, X)
+
+
+def _bases(bases: Array | Sequence[Array], x: torch.Tensor) -> list[torch.Tensor]:
+    """One matrix a network, with a column for each row of its activity."""
+    w = [as_tensor(basis).to(x) for basis in bases]
+    if len(w) != len(x) or any(b.dim() != 2 or b.shape[1] != x.shape[1] for b in w):
+        shapes = ", ".join(str(tuple(basis.shape)) for basis in w[:3])
+        raise InputError(
+            f"{len(w)} bases of shapes {shapes}{', …' if len(w) > 3 else ''} for X of shape "
+            f"{tuple(x.shape)}; expected (n_units, {x.shape[1]}) for each of {len(x)} networks"
+        )
+    return w
 
 
 def lower_triangle(R: Array) -> Array:
@@ -232,13 +256,14 @@ def consistency(R: Array) -> Array:
     return like((unit @ unit.T).clamp_(-1, 1).fill_diagonal_(1), R)
 
 
-def class_rsm(R: Array, labels: Array) -> Array:
+def class_rsm(R: Array, labels: Array | Sequence[Any]) -> Array:
     """Mean similarity of the images of two classes, for every two classes.
 
     Parameters
     ----------
     R : array of shape (n_images, n_images)
-    labels : array of shape (n_images,), int
+    labels : sequence of shape (n_images,)
+        Numbers or words; classes are sorted by them.
 
     Returns
     -------
@@ -248,14 +273,18 @@ def class_rsm(R: Array, labels: Array) -> Array:
     Raises
     ------
     InputError
-        If R is no RSM, or labels are not one number an image.
+        If R is no RSM, or labels are not one number or word an image.
     """
     r = as_tensor(R)
     if r.dim() != 2 or r.shape[0] != r.shape[1]:
         raise InputError(f"R of shape {tuple(r.shape)} is not one RSM, images x images")
-    if not isinstance(labels, torch.Tensor) and np.asarray(labels).dtype.kind not in "iufb":
-        raise InputError(f"labels hold {np.asarray(labels).dtype}; expected numbers")
-    y = as_tensor(labels)
+    if isinstance(labels, torch.Tensor):
+        y = labels
+    else:
+        if (kind := np.asarray(labels).dtype).kind not in "iufbU":
+            raise InputError(f"labels hold {kind}; expected numbers or words")
+        _, codes = np.unique(labels, return_inverse=True)
+        y = torch.from_numpy(codes)
     if y.shape != r.shape[:1]:
         raise InputError(f"labels of shape {tuple(y.shape)} for {len(r)} images; one each")
     classes = y.unique()

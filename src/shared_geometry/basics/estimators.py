@@ -42,6 +42,17 @@ class Estimator:
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
 
+    def __sklearn_tags__(self) -> Any:
+        """What pipelines of scikit-learn 1.6 and later ask of a step."""
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type=None,
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=["float64", "float32"]),
+            input_tags=InputTags(two_d_array=False, three_d_array=True),
+        )
+
     def _check_fitted(self, attribute: str) -> None:
         if not hasattr(self, attribute):
             from sklearn.exceptions import NotFittedError

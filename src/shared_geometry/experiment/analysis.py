@@ -59,6 +59,36 @@ def stacked(arrays: list[torch.Tensor]) -> torch.Tensor:
     return torch.stack([torch.as_tensor(array) for array in arrays])
 
 
+def bases_to_compare(w: torch.Tensor) -> torch.Tensor | None:
+    """Bases over whose units patterns of the shared space are compared (`rsa.inter_rsms`).
+
+    None where W is square: as in the paper, they are then compared over the axes of the shared
+    space, of which there are as many as units.
+
+    Parameters
+    ----------
+    w : Tensor of shape (n_networks, n_units, k)
+    """
+    return w if w.shape[-1] < w.shape[-2] else None
+
+
+def over_units(w: torch.Tensor, *patterns: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Patterns (k, n_images) of the shared space as they are compared: see `bases_to_compare`."""
+    return patterns if bases_to_compare(w) is None else tuple(w @ s for s in patterns)
+
+
+def shared_rsms(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """RSM of each network with the mean of the others, in the shared space.
+
+    Parameters
+    ----------
+    w : Tensor of shape (n_networks, n_units, k)
+    x : Tensor of shape (n_networks, n_units, n_images)
+        Activity in native space.
+    """
+    return inter_rsms(w.mT @ x, bases=bases_to_compare(w))
+
+
 def responses_of_others(model: SRM, activity: torch.Tensor) -> torch.Tensor:
     """For each network the mean of the others in the shared space.
 
@@ -188,7 +218,7 @@ def geometry(within: torch.Tensor, between: tuple[torch.Tensor, torch.Tensor]) -
 
 def compare(
     native: torch.Tensor,
-    shared: torch.Tensor,
+    w: torch.Tensor,
     labels: torch.Tensor,
     images: torch.Tensor,
     final: torch.Tensor | None,
@@ -198,8 +228,10 @@ def compare(
 
     Parameters
     ----------
-    native, shared : Tensor of shape (n_networks, n_units, n_images), (n_networks, k, n_images)
-        Held-out activity before and after alignment.
+    native : Tensor of shape (n_networks, n_units, n_images)
+        Held-out activity before alignment.
+    w : Tensor of shape (n_networks, n_units, k)
+        Bases that align it.
     labels : Tensor of shape (n_images,)
     images : Tensor of shape (n_shown,)
         Images whose RSM cells are kept.
@@ -217,7 +249,7 @@ def compare(
     stacks = {
         "within, native": within_rsms(native),
         "between, native": inter_rsms(native),
-        "between, shared": inter_rsms(shared),
+        "between, shared": shared_rsms(w, native),
     }
     means = {kind: stacks[kind].mean(0) for kind in KINDS}
     within = lower_triangle(stacks.pop("within, native"))
@@ -294,9 +326,7 @@ def analyse_layer(
     for index, reading in enumerate(READINGS):
         native = activity.held_out - mean if reading == "corrected" else activity.held_out
         reference = None if final is None else final[index]
-        readings.append(
-            compare(native, w.mT @ native, activity.labels, images, reference, settings)
-        )
+        readings.append(compare(native, w, activity.labels, images, reference, settings))
     found = {name: torch.stack([r[name] for r in readings]) for name in readings[0]}
     variance = variance_explained(model, activity.alignment, activity.held_out)
     centred = activity.held_out - mean

@@ -8,7 +8,9 @@ from shared_geometry.experiment.analysis import (
     Settings,
     fit,
     geometry,
+    over_units,
     responses_of_others,
+    shared_rsms,
     stacked,
     triangles,
     variance_explained,
@@ -33,13 +35,11 @@ def shuffled_control(activity: Activity, settings: Settings) -> dict[str, torch.
     """
     control = shuffled(activity, settings.seed)
     model = fit(control.alignment, settings)
-    x = activity.held_out - stacked(model.mean_)[..., None]
-    shared = stacked(model.w_).mT @ x
+    x = control.held_out - stacked(model.mean_)[..., None]
     within = lower_triangle(within_rsms(x))
+    between = inter_rsms(x), shared_rsms(stacked(model.w_), x)
     return {
-        "control_geometry": torch.stack(
-            [geometry(within, triangles(inter_rsms(y))) for y in (x, shared)]
-        ),
+        "control_geometry": torch.stack([geometry(within, triangles(rows)) for rows in between]),
         "control_variance": variance_explained(model, *control[:2]),
     }
 
@@ -75,9 +75,11 @@ def lone_shuffles(
         orders = [random_order(columns, seed, "lone", i, draw) for draw in range(n_draws)]
         row = []
         for order in (torch.arange(columns), *orders):
-            projected = model.transform_network(x[:, order], shared=others[i]).mT @ y
+            w = model.transform_network(x[:, order], shared=others[i])
+            projected = w.mT @ y
             share = explained_power(projected, target) / power(y)
-            geometry = correlation(own, lower_triangle(rsm(projected, target)))
+            between = rsm(*over_units(w, projected, target))
+            geometry = correlation(own, lower_triangle(between))
             row.append((geometry.item(), share.item()))
         found.append(row)
     both = torch.tensor(found, dtype=torch.float64).permute(2, 0, 1)

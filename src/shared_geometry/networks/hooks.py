@@ -20,6 +20,13 @@ def _module(network: nn.Module, path: str, where: str) -> nn.Module:
     raise InputError(f"{where}: it has no module {path!r}; {advice}")
 
 
+def _first(output: object) -> object:
+    """Of several things that a module returns, the first: with a transformer's, its activity."""
+    if isinstance(output, Mapping):
+        output = tuple(output.values())
+    return output[0] if isinstance(output, tuple | list) and output else output
+
+
 def _known(paths: list[str], most: int = 8) -> str:
     dots = ", …" if len(paths) > most else ""
     return f"it has {', '.join(paths[:most]) or 'none at all'}{dots}"
@@ -88,9 +95,10 @@ class Recorder:
         if self.reached is None:  # another network runs a module that both hold
             return
         where = f"layer {label!r} of {self.name}"
+        given, output = output, _first(output)
         if not isinstance(output, Tensor) or output.dim() == 0:
             raise InputError(
-                f"{where} returns a {type(output).__name__}; choose a module that returns one "
+                f"{where} returns a {type(given).__name__}; choose a module that returns a "
                 "tensor, images first"
             )
         if label in self.reached:
@@ -111,17 +119,26 @@ class Recorder:
         self.parts[label].append(activity.to(self.home, torch.float32, copy=True))
 
     @torch.no_grad()
-    def feed(self, batch: Tensor) -> None:
+    def feed(self, batch: Tensor | Mapping[str, Tensor]) -> None:
         """Show the network a batch of images, each layer once.
+
+        Parameters
+        ----------
+        batch : Tensor, or mapping of str to Tensor
+            Images first; a mapping holds the network's arguments by name.
 
         Raises
         ------
         InputError
-            If a layer does not return one tensor, an image a row, and that exactly once; or
-            another number of units than for the first images.
+            If a layer does not return a tensor (alone, or before others), an image a row, and that
+            exactly once; or another number of units than for the first images.
         """
         self.reached = set()
-        self.network(batch)
+        if isinstance(batch, Tensor):
+            self.network(batch)
+        else:
+            self.network(**batch)
+            batch = next(iter(batch.values()))
         reached, self.reached = self.reached, None
         for label, parts in self.parts.items():
             where = f"layer {label!r} of {self.name}"

@@ -26,6 +26,7 @@ from shared_geometry.srm.score import explained_power, part_of, power
 
 _AT_ONCE = 2**27  # numbers copied into one batch
 BACKENDS = ("torch", "brainiak", "brainiak-det")
+_OF_TORCH = ("tol", "max_sweeps", "n_init", "random_state")
 
 
 def _as_given(arrays: list[torch.Tensor], X: Array | Sequence[Array]) -> Array | list[Array]:
@@ -61,7 +62,7 @@ class SRM(Estimator):
         Subtract from each unit its mean over the samples of `fit`, there and in `transform`.
     tol : float
         Stop when another sweep promises to lower the objective by no more than ``tol`` times the
-        variance of X.
+        variance of X. This and the next three are of "torch"; BrainIAK takes none of them.
     max_sweeps : int
         Stop after this many sweeps in any case; `converged_` then says False.
     n_init : int
@@ -80,9 +81,10 @@ class SRM(Estimator):
     mean_ : list of array of shape (n_units_i,)
         What was subtracted from each unit (0 with ``center=False``).
     objective_ : list of float
-        :math:`\sum_i \lVert X_i - W_i S \rVert^2` after each sweep; it never rises.
+        :math:`\sum_i \lVert X_i - W_i S \rVert^2` after each sweep; it never rises. Of BrainIAK
+        the last value alone.
     n_sweeps_ : int
-        Sweeps made, the start included.
+        Sweeps made, the start included; BrainIAK's iterations.
     converged_ : bool
         Whether ``tol`` was met.
 
@@ -125,6 +127,14 @@ class SRM(Estimator):
                 "center=False with backend='brainiak': BrainIAK's probabilistic SRM always "
                 "subtracts the units' means; expected backend 'torch' or 'brainiak-det'"
             )
+        if self.backend != "torch":
+            usual = {p.name: p.default for p in self._parameters().values()}
+            said = [name for name in _OF_TORCH if getattr(self, name) != usual[name]]
+            if said:
+                raise InputError(
+                    f"{said[0]}={getattr(self, said[0])!r} with backend={self.backend!r}: BrainIAK "
+                    "makes 10 iterations from one start; expected backend 'torch'"
+                )
         if isinstance(self.tol, bool) or not isinstance(self.tol, Real) or not self.tol >= 0:
             raise InputError(f"tol={self.tol!r}; expected a number that is 0 or more")
         if self.device is not None:
@@ -211,10 +221,8 @@ class SRM(Estimator):
         self.n_sweeps_ = int(found.sweeps)
         self.converged_ = bool(found.converged)
         # In a batch the others' sweeps go on, and leave this one as it is.
-        self.objective_ = [
-            *found.objective.tolist()[: self.n_sweeps_ - 1],
-            float(found.objective[-1]),
-        ]
+        *before, last = found.objective.tolist()
+        self.objective_ = [*before[: self.n_sweeps_ - 1], last]
         return self
 
     def fit_blocks(self, blocks: Iterable[Array | Sequence[Array]]) -> Self:

@@ -71,4 +71,4 @@ def fit(
     s = shared_response(x, mean, w)
     variance = sum(power(activity) for activity in centred)
     objective = (variance - len(x) * power(s)).clamp(min=0)[None]
-    return Fit(w, s, objective, torch.tensor(1), torch.tensor(False))
+    return Fit(w, s, objective, torch.tensor(n_iter), torch.tensor(False))

@@ -44,8 +44,14 @@ def _where(network: int, layer: str) -> str:
     return f"network {network}" + ("" if layer == ONLY else f" in layer {layer!r}")
 
 
-def _tensor(array: Any, where: str) -> Tensor:
-    """An array as a tensor on the CPU, in float32 or float64."""
+def matrix(array: Any, where: str) -> Tensor:
+    """An array (n_units, n_images) as a tensor on the CPU, in float32 or float64.
+
+    Raises
+    ------
+    InputError
+        Says of ``where`` what it is instead.
+    """
     if not isinstance(array, np.ndarray | Tensor):
         raise InputError(f"{where} is a {type(array).__name__}; give a NumPy array or a tensor")
     if isinstance(array, np.ndarray) and (array.dtype.kind not in "iuf" or array.itemsize > 8):
@@ -69,7 +75,7 @@ def _population(networks: Any, layer: str) -> list[Tensor]:
         raise InputError(f"activities hold a {type(networks).__name__}{shape}; give {_FORM}")
     if len(networks) < 2:
         raise InputError(f"there are {len(networks)} networks; a comparison needs 2 or more")
-    found = [_tensor(array, _where(i, layer)) for i, array in enumerate(networks)]
+    found = [matrix(array, _where(i, layer)) for i, array in enumerate(networks)]
     widest = torch.float64 if any(x.dtype == torch.float64 for x in found) else torch.float32
     return [x.to(widest) for x in found]
 

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from shared_geometry.basics.arrays import Array
 from shared_geometry.errors import InputError
+from shared_geometry.experiment.analysis import over_units
 from shared_geometry.experiment.nulls import random_order
 from shared_geometry.rsa import compare_rsms, rsm
 from shared_geometry.srm import SRM
 from shared_geometry.srm.score import explained_power, part_of, power
 from shared_geometry.yours import preparation
 from shared_geometry.yours.comparing import given
-from shared_geometry.yours.inputs import Networks
+from shared_geometry.yours.inputs import Networks, matrix
 from shared_geometry.yours.preparation import Choices
 
 N_SHUFFLES = 19
@@ -33,6 +34,34 @@ class Placed(NamedTuple):
     rsms: dict[str, Tensor]  # its own, and against the response; (n_held_out, n_held_out)
     images: Tensor  # (n_held_out,), which images these are, sorted by class
     units: list[Tensor]  # of each network and, last, of the newcomer: the rows that were kept
+    mean: Tensor  # (n_units,), of the newcomer's units over the alignment images; rows as in w
+    size: int  # the newcomer's units, before any were drawn
+
+    def respond(self, activity: Array) -> Tensor:
+        r"""The newcomer's activity in the space, :math:`W^\top (X - \mu)`.
+
+        ``space.inverse_transform`` takes it from there to the units of each network, as they are in
+        ``units``: standardised, and followed by silent ones where a network is smaller.
+
+        Parameters
+        ----------
+        activity : array of shape (n_units, n_images)
+            Of the newcomer, on any images; each is standardised over units, as `place` does.
+
+        Returns
+        -------
+        Tensor of shape (k, n_images)
+
+        Raises
+        ------
+        InputError
+            If it is not of that form, or of another number of units.
+        """
+        x = matrix(activity, "the newcomer")
+        if len(x) != self.size:
+            raise InputError(f"the newcomer has {self.size} units, and activity {len(x)}")
+        x = preparation.prepared(x.to(self.w), self.units[-1], len(self.w))
+        return self.w.T @ (x - self.mean[:, None])
 
 
 def place(
@@ -95,7 +124,7 @@ def place(
     def measured(seen: Tensor) -> tuple[Tensor, Tensor, float, float]:
         w = space.transform_network(new[:, seen])
         unseen = new[:, held_out] - new[:, seen].mean(1, keepdim=True)
-        between = rsm(w.T @ unseen, shared)
+        between = rsm(*over_units(w, w.T @ unseen, shared))
         part = explained_power(w.T @ unseen, shared)
         explained = part_of(part, power(unseen), power(new[:, held_out]), new.dtype)
         return w, between, compare_rsms(own, between), explained.item()
@@ -114,4 +143,6 @@ def place(
         {"within the newcomer": own, "newcomer with the space": between},
         held_out,
         units,
+        new[:, alignment].mean(1),
+        len(everyone[-1]),
     )

@@ -103,7 +103,12 @@ def population(
         Which rows were kept of each network.
     """
     units = [draw_units(len(x), max_units, seed, i, layer) for i, x in enumerate(networks)]
-    kept = [standardise(x[rows]) for x, rows in zip(networks, units, strict=True)]
     most = max(map(len, units))
-    x = [pad(x * (most / len(x)) ** 0.5, (0, 0, 0, most - len(x))) for x in kept]
+    x = [prepared(x, rows, most) for x, rows in zip(networks, units, strict=True)]
     return torch.stack(x), units
+
+
+def prepared(x: Tensor, rows: Tensor, most: int) -> Tensor:
+    """One network as `population` has it: its rows ``rows``, standardised, and silent ones."""
+    kept = standardise(x[rows])
+    return pad(kept * (most / len(kept)) ** 0.5, (0, 0, 0, most - len(kept)))

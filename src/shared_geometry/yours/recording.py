@@ -18,6 +18,8 @@ from shared_geometry.networks.hooks import Recorder
 from shared_geometry.yours.inputs import mark_seen, named
 from shared_geometry.yours.preparation import Numbers
 
+Batch = Tensor | dict[str, Tensor]
+_LABELS = ("labels", "label")
 Layers = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 
 
@@ -70,11 +72,14 @@ def record(
     networks : nn.Module or sequence of nn.Module
         An ``nn.ModuleList`` is a sequence.
     images : array of shape (n_images, ...), or iterable of batches
-        A loader yields tensors, or tuples of a tensor and its labels.  Images in uint8 are divided
-        by 255; floats are shown as they are: normalise them as the networks expect.
+        A loader yields tensors, or tuples of a tensor and its labels, or mappings of a network's
+        arguments by name to tensors, the labels among them as ``labels`` or ``label``.  Images in
+        uint8 are divided by 255; floats are shown as they are: normalise them as the networks
+        expect.
     layers : str, sequence of str, or mapping
         Paths of modules as in ``network.named_modules()``, for example ``["layer2", "fc"]``; or a
-        mapping of a label to a path, or to one path for each network.
+        mapping of a label to a path, or to one path for each network.  Of a module that returns
+        several tensors, as those of transformers do, the first is recorded.
     max_units : int
         Of a layer with more units, each network keeps so many, drawn at random.
     batch_size : int
@@ -115,7 +120,8 @@ def record(
         for batch, classes in _batches(images, how.batch_size):
             for i, recorder in enumerate(recorders):
                 _feed(recorder, batch, i)
-            shown.update(batch.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+            for part in (batch,) if isinstance(batch, Tensor) else batch.values():
+                shown.update(part.detach().cpu().contiguous().view(torch.uint8).numpy().data)
             labels.append(classes)
         if not labels:
             raise InputError("images are empty: the loader yielded no batch")
@@ -126,17 +132,23 @@ def record(
     return Recorded({label: [x[label] for x in found] for label in paths[0]}, _joined(labels))
 
 
-def _feed(recorder: Recorder, batch: Tensor, number: int) -> None:
+def _feed(recorder: Recorder, batch: Batch, number: int) -> None:
     try:
-        recorder.feed(_as_input(batch, recorder.network))
+        if isinstance(batch, Tensor):
+            recorder.feed(_as_input(batch, recorder.network))
+        else:
+            recorder.feed({k: _as_input(part, recorder.network) for k, part in batch.items()})
+    except InputError:  # of what a layer returns
+        raise
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        kind = str(batch.dtype).removeprefix("torch.")
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"network {number} does not take a batch of shape {tuple(batch.shape)} in {kind}: {why}"
-        ) from error
+        if isinstance(batch, Tensor):
+            kind = f"of shape {tuple(batch.shape)} in {str(batch.dtype).removeprefix('torch.')}"
+        else:
+            kind = f"with {', '.join(batch)}"
+        raise InputError(f"network {number} does not take a batch {kind}: {why}") from error
 
 
 def _networks(networks: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
@@ -210,7 +222,7 @@ def _as_input(batch: Tensor, network: nn.Module) -> Tensor:
     return batch.to(home if batch.is_floating_point() else home.device)
 
 
-def _batches(images: Array | Iterable, size: int) -> Iterator[tuple[Tensor, Any]]:
+def _batches(images: Array | Iterable, size: int) -> Iterator[tuple[Batch, Any]]:
     """Batches of images and their labels (None where there are none)."""
     if isinstance(images, np.ndarray | Tensor):
         if images.ndim < 2:
@@ -225,16 +237,27 @@ def _batches(images: Array | Iterable, size: int) -> Iterator[tuple[Tensor, Any]
         ) from None
     for number, batch in enumerate(images):
         pixels, labels = _parted(batch)
-        if not isinstance(pixels, Tensor) or pixels.dim() < 2:
+        named = isinstance(pixels, dict)
+        parts = list(pixels.values()) if named else [pixels]
+        least = 1 if named else 2
+        if not parts or not all(isinstance(p, Tensor) and p.dim() >= least for p in parts):
             raise InputError(
                 f"batch {number} of the images is a {_kind(batch)}; expected a tensor "
-                "(n_images, ...), or a tuple of one and its labels"
+                "(n_images, ...), a tuple of one and its labels, or a mapping of names to tensors"
             )
-        if len(pixels):
-            yield pixels, _one_each(labels, len(pixels))
+        if len({len(part) for part in parts}) > 1:
+            raise InputError(
+                f"batch {number} holds {', '.join(f'{k} of {len(v)}' for k, v in pixels.items())} "
+                "images; expected equally many"
+            )
+        if len(parts[0]):
+            yield pixels, _one_each(labels, len(parts[0]))
 
 
 def _parted(batch: Any) -> tuple[Any, Any]:
+    if isinstance(batch, Mapping):
+        named = {str(name): part for name, part in batch.items() if name not in _LABELS}
+        return named, next((batch[name] for name in _LABELS if name in batch), None)
     if not isinstance(batch, tuple | list) or not batch:
         return batch, None
     return batch[0], batch[1] if len(batch) > 1 else None

@@ -19,12 +19,13 @@ from shared_geometry.experiment.analysis import (
     fit,
     geometry,
     share_intervals,
+    shared_rsms,
     stacked,
     triangles,
     variance_explained,
 )
 from shared_geometry.networks.activations import draw_units, standardise
-from shared_geometry.rsa import compare_rsms, inter_rsms, lower_triangle, within_rsms
+from shared_geometry.rsa import compare_rsms, lower_triangle, within_rsms
 from shared_geometry.srm import SRM
 from shared_geometry.srm.score import power
 
@@ -42,9 +43,8 @@ class Measured(NamedTuple):
 
 
 def _turned(activity: Activity, model: SRM) -> tuple[torch.Tensor, torch.Tensor]:
-    """Held-out activity, means subtracted, in native and in shared space."""
-    x = activity.held_out - stacked(model.mean_)[..., None]
-    return x, stacked(model.w_).mT @ x
+    """Held-out activity, means subtracted, and the bases that align it."""
+    return activity.held_out - stacked(model.mean_)[..., None], stacked(model.w_)
 
 
 def measured(activity: Activity, settings: Settings, model: SRM | None = None) -> Measured:
@@ -58,13 +58,13 @@ def measured(activity: Activity, settings: Settings, model: SRM | None = None) -
         Already fitted; None: it is fitted here.
     """
     model = fit(activity.alignment, settings) if model is None else model
-    x, shared = _turned(activity, model)
+    x, w = _turned(activity, model)
     within = lower_triangle(within_rsms(x))
     return Measured(
         within,
-        geometry(within, triangles(inter_rsms(shared))),
+        geometry(within, triangles(shared_rsms(w, x))),
         variance_explained(model, activity.alignment, activity.held_out)[:3],
-        power(shared) / power(x),
+        power(w.mT @ x) / power(x),
     )
 
 
@@ -75,8 +75,8 @@ def intervals(it: Measured, settings: Settings) -> torch.Tensor:
 
 def estimates(activity: Activity, model: SRM) -> torch.Tensor:
     """The four measures alone, in the order of `MEASURES`; a fraction of the work of `measured`."""
-    x, shared = _turned(activity, model)
-    geometry = compare_rsms(within_rsms(x).mean(0), inter_rsms(shared).mean(0))
+    x, w = _turned(activity, model)
+    geometry = compare_rsms(within_rsms(x).mean(0), shared_rsms(w, x).mean(0))
     variance = variance_explained(model, activity.alignment, activity.held_out)[:3]
     return torch.cat([variance.new_tensor([geometry]), variance.mean(1)])
 

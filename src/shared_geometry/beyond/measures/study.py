@@ -34,6 +34,7 @@ from shared_geometry.experiment.analysis import (
     fit,
     geometry,
     share_intervals,
+    shared_rsms,
     stacked,
     triangles,
     variance_explained,
@@ -41,7 +42,7 @@ from shared_geometry.experiment.analysis import (
 from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
-from shared_geometry.rsa import inter_rsms, lower_triangle, within_rsms
+from shared_geometry.rsa import lower_triangle, within_rsms
 from shared_geometry.similarity.comparison import (
     FITTED,
     MEASURES,
@@ -89,12 +90,12 @@ def intervals(values: torch.Tensor, n: int, how: dict[str, int]) -> torch.Tensor
 def whole(activity: Activity, settings: Settings) -> torch.Tensor:
     """The paper's two measures with all networks aligned together, others only: (2, 3)."""
     model = fit(activity.alignment, settings)
-    shared = stacked(model.w_).mT @ activity.held_out
+    between = shared_rsms(stacked(model.w_), activity.held_out)
     within = lower_triangle(within_rsms(activity.held_out))
     variance = variance_explained(model, activity.alignment, activity.held_out)
     return torch.stack(
         [
-            geometry(within, triangles(inter_rsms(shared))),
+            geometry(within, triangles(between)),
             share_intervals(variance, settings)[VARIANCE.index("left out")],
         ]
     )
