@@ -89,7 +89,11 @@ def test_show_prints_a_results_file_with_its_provenance(ran):
         (("run", "--set", "epochs"), "field=value"),
         (("run", "--set", "epoch=3"), "unknown parameter 'epoch'"),
         (("run", "--networks", "2", "--set", "networks=3"), "networks is given twice"),
-        (("run", "--set", "preset=quick"), "preset is given twice"),
+        (("run", "--preset", "fast", "--set", "preset=quick"), "preset is given twice"),
+        (
+            ("run", "--architecture", "resnet18", "--set", "batch_size=1", "--output", "new"),
+            "needs batches of 2 images or more",
+        ),
         (("run", "--nonsense"), "nonsense"),
         (("run", "--save", ""), "'.' is a folder; name a file"),
         (("study", "rigidity", "--save", "x" * 300), "too long"),

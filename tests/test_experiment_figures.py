@@ -10,6 +10,7 @@ from shared_geometry import figures
 from shared_geometry.basics.wording import number
 from shared_geometry.config import Config
 from shared_geometry.datasets import load_dataset
+from shared_geometry.figures import style
 from shared_geometry.figures.explorer import carried
 from shared_geometry.figures.grid import mosaic
 from shared_geometry.publishing.pictures import pictures
@@ -115,8 +116,12 @@ def test_the_bottom_row_draws_every_pair_once(results):
 def test_class_patterns_hold_a_frame_a_checkpoint_and_end_at_the_last(results):
     figure = figures.class_patterns(results)
     assert [frame.name for frame in figure.frames] == [f"{c:g}" for c in CHECKPOINTS]
-    for trace, last in zip(figure.data, figure.frames[-1].data, strict=True):
-        np.testing.assert_array_equal(trace.x, last.x)
+    last = figure.frames[-1]
+    for place, then in zip(last.traces, last.data, strict=True):
+        np.testing.assert_array_equal(figure.data[place].x, then.x)
+    keys = [trace for i, trace in enumerate(figure.data) if i not in last.traces]
+    assert [trace.name for trace in keys] == [f"network {i + 1}" for i in range(len(keys))]
+    assert {trace.marker.color for trace in keys} == {style.MUTED}
     assert list(figure.data[0].text) == list(CLASSES)
 
 

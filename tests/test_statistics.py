@@ -260,7 +260,11 @@ def test_two_networks_say_nothing_of_how_sure_a_correlation_of_means_is(rng):
 
 
 def test_rows_without_structure_correlate_zero():
-    assert correlation_of_means(*np.ones((3, 4, 5))) == (0, 0, 0)
+    assert correlation_of_means(*np.ones((3, 4, 5))) == (0, -1, 1)
+    rounded = 1 + 1e-7 * np.random.default_rng(0).normal(size=(3, 4, 500)).astype(np.float32)
+    assert correlation_of_means(*rounded) == (0, -1, 1)
+    rounded[0, 0, 0] = np.nan
+    assert np.isnan(correlation_of_means(*rounded)).all()
 
 
 def test_single_precision_rows_lose_nothing_that_matters(rng):

@@ -80,7 +80,7 @@ def test_equal_correlations_mean_a_rotation_that_keeps_the_direction_of_the_mean
 
 
 def test_a_false_statement_stops_a_chapter():
-    assert "| A | 1e-12 |" in checked({"A": 1e-12})
+    assert "| A | 10⁻¹² |" in checked({"A": 1e-12})
     with pytest.raises(ArithmeticError, match="not true to 1e-10: B"):
         checked({"A": 0.0, "B": 1e-3})
     with pytest.raises(ArithmeticError):

@@ -483,13 +483,12 @@ def test_a_population_grows_without_training_a_network_twice(data, tmp_path):
     assert {network for network, epoch, _, _ in calls if epoch == 2} == {0, 1, 2}
 
 
-def test_another_recipe_in_the_same_folder_never_mixes_with_what_is_there(
-    population, data, tmp_path
-):
-    other = replace(FAST, learning_rate=1e-4)
-    _train(data, tmp_path, how=other)
-    _train(data, tmp_path)
-    assert _same(_weights(population[0], 0), _weights(tmp_path, 0))
+def test_networks_of_another_training_are_not_overwritten(data, tmp_path):
+    _train(data, tmp_path, how=replace(FAST, learning_rate=1e-4))
+    before = _weights(tmp_path, 0)
+    with pytest.raises(InputError, match=r"history\.json is of training \w+, and this is \w+"):
+        _train(data, tmp_path)
+    assert _same(before, _weights(tmp_path, 0))
 
 
 # --- interruptions -------------------------------------------------------------------------------

@@ -283,6 +283,29 @@ def test_arrays_that_are_read_backwards_or_came_from_another_machine_will_do():
         xr.testing.assert_identical(one.drop_attrs(), compare(other, LABELS, **QUICK).drop_attrs())
 
 
+def test_whole_numbers_that_float32_cannot_hold_stay_as_they_are():
+    whole = [np.round(20 * a).astype(np.int64) + 2**27 for a in turned()]
+    found = compare(whole, LABELS, **QUICK)
+    exact = compare([a.astype(float) for a in whole], LABELS, **QUICK)
+    np.testing.assert_array_equal(found.variance, exact.variance)
+
+
+def test_masked_values_are_refused():
+    masked = [np.ma.masked_greater(a, 2.0) for a in turned()]
+    with pytest.raises(InputError, match="values are masked; fill them in"):
+        compare(masked, LABELS)
+    bare = [np.ma.array(a) for a in turned()]
+    assert compare(bare, LABELS, **QUICK).sizes["network"] == len(bare)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "b\ud800"])
+def test_names_that_no_file_can_hold_are_refused(name):
+    with pytest.raises(InputError, match="holds a character that no file can"):
+        compare({name: turned()}, LABELS)
+    with pytest.raises(InputError, match="holds a character that no file can"):
+        compare(turned(), [name, "c"] * (len(LABELS) // 2))
+
+
 def test_few_images_keep_few_units_unless_one_chooses():
     x = rng().normal(size=(3, 90, 100))
     assert compare(x, **QUICK).units.values.tolist() == [[40] * 3]

@@ -54,6 +54,11 @@ def _fields(pairs: list[str], options: dict[str, Any]) -> dict[str, Any]:
     return options | fields
 
 
+def _config(fields: list[str] | None, options: dict[str, Any]) -> Config:
+    said = _fields(fields or [], options).items()
+    return Config.from_preset(**{name: value for name, value in said if value is not None})
+
+
 def summary(results: xr.Dataset) -> Table:
     """Table of a run's last checkpoint: a row a layer, each measure with its 95 % interval."""
     when = f", epoch {float(results.checkpoint[-1]):g}" if "config" in results.attrs else ""
@@ -82,9 +87,15 @@ def summary(results: xr.Dataset) -> Table:
 
 @app.command()
 def run(
-    dataset: Annotated[str, typer.Option(help="digits, cifar10 or cifar100")] = "digits",
-    architecture: Annotated[str, typer.Option(help="convnet or resnet18")] = "convnet",
-    preset: Annotated[str, typer.Option(help="smoke, quick, fast or paper")] = "quick",
+    dataset: Annotated[
+        str | None, typer.Option(help="digits, cifar10 or cifar100", show_default="digits")
+    ] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="convnet or resnet18", show_default="convnet")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="smoke, quick, fast or paper", show_default="quick")
+    ] = None,
     networks: Annotated[int | None, typer.Option(help="how many networks")] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over the training images")] = None,
     seed: Annotated[int | None, typer.Option(help="the one seed of all draws")] = None,
@@ -111,7 +122,7 @@ def run(
         "seed": seed,
         "device": device,
     }
-    config = Config.from_preset(**_fields(fields or [], options))
+    config = _config(fields, options)
     needed = needs(config, root, output)
     save = None if save is None else writable_file(save)
     output = writable_folder(output)
@@ -140,9 +151,15 @@ def _deliver(path: Path, save: Path | None) -> None:
 @app.command()
 def study(
     name: Annotated[str, typer.Argument(help=f"what is asked, a chapter beyond: {_STUDIES}")],
-    dataset: Annotated[str, typer.Option(help="digits, cifar10 or cifar100")] = "digits",
-    architecture: Annotated[str, typer.Option(help="convnet or resnet18")] = "convnet",
-    preset: Annotated[str, typer.Option(help="smoke, quick, fast or paper")] = "quick",
+    dataset: Annotated[
+        str | None, typer.Option(help="digits, cifar10 or cifar100", show_default="digits")
+    ] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="convnet or resnet18", show_default="convnet")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="smoke, quick, fast or paper", show_default="quick")
+    ] = None,
     fields: Annotated[list[str] | None, typer.Option("--set", help=_ANY_OTHER)] = None,
     root: Annotated[Path | None, typer.Option(help="folder of the data sets")] = None,
     output: Annotated[Path, typer.Option(help="folder for networks and results")] = Path("runs"),
@@ -152,7 +169,7 @@ def study(
     from shared_geometry.beyond.studies import claim_of, planned, study, study_path
 
     options = {"preset": preset, "dataset": dataset, "architecture": architecture}
-    config = Config.from_preset(**_fields(fields or [], options))
+    config = _config(fields, options)
     planned(name, config, root, output)
     save = None if save is None else writable_file(save)
     with Bars(errors) as bars:

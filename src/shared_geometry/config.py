@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from shared_geometry.errors import InputError
 
+_MAY_BE_NONE = ("root", "results")  # paths of chapters: None has a meaning
 # Names that IPython itself puts into a notebook's namespace.
 _IPYTHON_NAMES = {"In", "Out", "exit", "quit", "open", "get_ipython"}
 
@@ -51,7 +52,8 @@ class Parameters(BaseModel):
         namespace : mapping
             ``globals()`` of a notebook in which, besides imports, only parameters were set.
         besides : collection of str
-            Parameters of the chapter that are no fields of this model: paths, text or None.
+            Parameters of the chapter that are no fields of this model: paths as text, or None for
+            those of `_MAY_BE_NONE`.
 
         Raises
         ------
@@ -66,8 +68,10 @@ class Parameters(BaseModel):
         }
         for name in besides:
             value = values.pop(name, None)
-            if not (value is None or isinstance(value, str)):
-                raise InputError(f"{name}={value!r} is not allowed: a path as text, or None")
+            none = value is None and (name in _MAY_BE_NONE or name not in namespace)
+            if not (none or isinstance(value, str)):
+                expected = "a path as text" + ", or None" * (name in _MAY_BE_NONE)
+                raise InputError(f"{name}={value!r} is not allowed: {expected}")
         try:
             return cls._from_values(values)
         except InputError as error:
@@ -85,7 +89,7 @@ def _lists_to_tuples(values: dict[str, Any]) -> None:
             values[name] = tuple(value)
 
 
-Checkpoint = Annotated[float, Field(ge=0, strict=False)]
+Checkpoint = Annotated[float, Field(ge=0)]
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {

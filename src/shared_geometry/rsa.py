@@ -36,15 +36,19 @@ def _finite(x: torch.Tensor, name: str) -> torch.Tensor:
     return x
 
 
-def _unit_columns(x: torch.Tensor, centre: bool = True) -> torch.Tensor:
-    """Columns of length 1, and mean 0 if ``centre``; a column that has no length is zeros."""
+def _unit_columns(x: torch.Tensor, centre: bool = True, eps: float | None = None) -> torch.Tensor:
+    """Columns of length 1, and mean 0 if ``centre``; a column that has no length is zeros.
+
+    ``eps`` is the rounding that x came with; None: that of its type.
+    """
+    eps = torch.finfo(x.dtype).eps if eps is None else eps
     size = torch.linalg.vector_norm(x, dim=-2, keepdim=True)
     if (scaled := within_range(x, size)) is not x:
         x, size = scaled, torch.linalg.vector_norm(scaled, dim=-2, keepdim=True)
     moved = x - x.mean(-2, keepdim=True) if centre else x
     length = torch.linalg.vector_norm(moved, dim=-2, keepdim=True)
     # what is left of a constant column once its mean is off is rounding, not a pattern
-    floor = 8 * torch.finfo(x.dtype).eps * size
+    floor = 8 * eps * size
     return torch.where(length > floor, moved / length, torch.zeros_like(moved))
 
 
@@ -185,9 +189,12 @@ def lower_triangle(R: Array) -> Array:
 
 
 def correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Pearson correlation along the last axis; 0 where one is constant."""
-    a, b = (_unit_columns(v.double()[..., None]).squeeze(-1) for v in (a, b))
-    return (a * b).sum(-1)
+    """Pearson correlation along the last axis; 0 where one is constant, but for rounding."""
+    units = []
+    for v in (a, b):
+        eps = torch.finfo(v.dtype if v.is_floating_point() else torch.float64).eps
+        units.append(_unit_columns(v.double()[..., None], eps=eps).squeeze(-1))
+    return (units[0] * units[1]).sum(-1)
 
 
 def compare_rsms(R1: Array, R2: Array, method: str = "pearson") -> float:
@@ -250,9 +257,11 @@ def consistency(R: Array) -> Array:
     if r.dim() not in (2, 3):
         raise InputError(f"R of shape {tuple(r.shape)}: one RSM, or its lower triangle, a network")
     vectors = lower_triangle(r) if r.dim() == 3 else r
+    vectors = vectors if vectors.is_floating_point() else vectors.double()
     _finite(vectors[:, None], "R")
     # float64, one network at a time: the vectors of many images are long
-    unit = torch.stack([_unit_columns(v.double()[:, None])[:, 0] for v in vectors])
+    eps = torch.finfo(vectors.dtype).eps
+    unit = torch.stack([_unit_columns(v.double()[:, None], eps=eps)[:, 0] for v in vectors])
     return like((unit @ unit.T).clamp_(-1, 1).fill_diagonal_(1), R)
 
 

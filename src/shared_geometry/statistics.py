@@ -221,7 +221,8 @@ def correlation_of_means(A: Array, B: Array, B_t: Array, *, level: float = 0.95)
     Returns
     -------
     Interval
-        Of two networks, which leave no pair when one is left out, from -1 to 1.
+        Of two networks, which leave no pair when one is left out, from -1 to 1; and so where all
+        RSMs are flat, but for rounding, of which the estimate is 0.  NaN if a value is.
     """
     a, b, b_t = (as_tensor(m) for m in (A, B, B_t))
     if a.dim() != 2 or a.shape != b.shape or a.shape != b_t.shape or len(a) < 2:
@@ -236,9 +237,11 @@ def correlation_of_means(A: Array, B: Array, B_t: Array, *, level: float = 0.95)
     u = torch.cat([ones, ones - each])  # all networks, then without each
     v = torch.cat([u, torch.cat([0 * ones, -each])], 1)
     power = (_form(u, aa, u) * _form(v, bb, v)).clamp(min=0).sqrt()
-    found = torch.where(power > 0, _form(u, ab, v) / power, torch.zeros_like(power)).clamp(-1, 1)
+    found = torch.where(power == 0, torch.zeros_like(power), _form(u, ab, v) / power).clamp(-1, 1)
     estimate = found[0].item()
-    if n == 2:
+    if math.isnan(estimate):
+        return Interval(*3 * [math.nan])
+    if n == 2 or power[0] == 0:
         return Interval(estimate, -1.0, 1.0)
     middle, *without = found.clamp(-_ALMOST_ONE, _ALMOST_ONE).atanh()
     spread = math.sqrt((n - 1) * torch.stack(without).var(correction=0).item())
@@ -253,11 +256,16 @@ def _grams(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
     In float32 a sum over two million pairs of images errs by more than ten networks differ.
     """
     rows = torch.cat([a, b])
+    rows = rows if rows.is_floating_point() else rows.double()
     mean = rows.mean(1, keepdim=True)
     gram = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
     for part in (rows - mean).split(_COLUMNS, 1):
         wide = part.double()
         gram += wide @ wide.T
+    # what rounding makes of a flat row is no pattern
+    floor = rows.shape[1] * (8 * torch.finfo(rows.dtype).eps * mean.double()).square()
+    flat = (gram.diagonal() <= floor[:, 0]).nonzero()[:, 0]
+    gram[flat], gram[:, flat] = 0, 0
     n, gram = len(a), gram.cpu()
     return gram[:n, :n], gram[:n, n:], gram[n:, n:]
 

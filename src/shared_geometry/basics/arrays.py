@@ -1,17 +1,41 @@
 """NumPy or torch in, the same out: the one place where arrays change their type."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+
+from shared_geometry.errors import InputError
 
 Array: TypeAlias = np.ndarray | torch.Tensor
 
 
 def as_tensor(array: Array, *, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """Tensor over ``array``, sharing its memory where type and layout allow."""
-    tensor = array if isinstance(array, torch.Tensor) else _over(np.asarray(array))
+    """Tensor over ``array``, sharing its memory where type and layout allow.
+
+    Raises
+    ------
+    InputError
+        If it is no array of numbers, or some of it is masked.
+    """
+    tensor = array if isinstance(array, torch.Tensor) else _over(_numbers(array))
     return tensor if dtype is None else tensor.to(dtype)
+
+
+def _numbers(array: Any) -> np.ndarray:
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        hidden = int(np.ma.count_masked(array))
+        raise InputError(f"{hidden} values are masked; fill them in, or leave their rows out")
+    try:
+        found = np.asarray(array)
+    except ValueError:  # several lengths
+        found = np.empty(0, object)
+    if found.dtype.kind not in "biufc":
+        raise InputError(
+            f"a {type(array).__name__} of {found.dtype} came; expected a NumPy array or a tensor "
+            "of numbers"
+        )
+    return found
 
 
 def _over(array: np.ndarray) -> torch.Tensor:

@@ -124,8 +124,13 @@ def check_arrays(name: str, path: Path, arrays: Arrays) -> Arrays:
 
 def _read_official(root: Path, kind: type) -> tuple[Arrays, tuple[str, ...]]:
     """Arrays and class names from the unpacked official files, verified first."""
+    folder = root / kind.base_folder
     for file, expected in _official_files(kind).items():
-        check_md5(root / kind.base_folder / file, expected)
+        try:
+            check_md5(folder / file, expected)
+        except DataError as error:
+            advice = f"delete the folder {folder} to have all of it fetched anew"
+            raise DataError(f"{str(error).partition('; delete it')[0]}; {advice}") from None
     halves = [kind(root, train=train, download=False) for train in (True, False)]
     arrays = []
     for half in halves:
@@ -164,10 +169,13 @@ def own_path(name: str, root: Path) -> Path:
 
 
 def _read_own(name: str, path: Path) -> Arrays:
-    tensors, _ = read_tensors(path, {"dataset": name})
-    if set(tensors) != set(Arrays._fields):
-        raise DataError(f"{path} does not hold a data set, but {sorted(tensors)}")
-    return check_arrays(name, path, Arrays(**tensors))
+    try:
+        tensors, _ = read_tensors(path, {"dataset": name})
+        if set(tensors) != set(Arrays._fields):
+            raise DataError(f"{path} does not hold a data set, but {sorted(tensors)}")
+        return check_arrays(name, path, Arrays(**tensors))
+    except DataError as error:
+        raise DataError(f"{error}; delete it to have it fetched anew") from error
 
 
 def find_cifar(name: str, root: Path) -> tuple[Arrays, tuple[str, ...]] | None:

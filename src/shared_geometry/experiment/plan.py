@@ -17,7 +17,7 @@ from shared_geometry.srm import reference
 from shared_geometry.training import Recipe, recipe, training_cost, training_digest
 from shared_geometry.training.checkpoints import history_path, state_path
 from shared_geometry.training.costs import analysis_memory
-from shared_geometry.training.job import build_for
+from shared_geometry.training.job import build_for, check_batches
 
 
 class Plan(NamedTuple):
@@ -77,6 +77,11 @@ def alignment_images(config: Config, data: Dataset) -> int:
             f"of {seen} classes; every one of the {len(data.class_names)} classes needs a held-out "
             "image: choose a smaller fraction"
         )
+    if len(alignment) < 2:
+        raise InputError(
+            f"alignment_fraction={fraction:g} of {len(labels)} images leaves {len(alignment)} to "
+            "align; at least 2 are needed, and hundreds to say something"
+        )
     return len(alignment)
 
 
@@ -107,6 +112,7 @@ def plan(config: Config, root: str | Path | None = None, output: str | Path = "r
         how = how.told_apart(len(data.train))
     layers = {k: v for k, v in recorded_layers(config.architecture).items() if k != "logits"}
     network = build(config, data, 0)
+    check_batches(network, how, len(data.train))
     sizes = layer_sizes(network, tuple(data.test.images.shape[1:]), layers)
     n_alignment = alignment_images(config, data)
     room = min(*sizes.values(), config.max_units, n_alignment)

@@ -157,27 +157,30 @@ def _buttons(views: dict[str, xr.DataArray], per_view: int) -> dict:
     )
 
 
-def variance_by_layer(results: xr.Dataset) -> go.Figure:
+def variance_by_layer(results: xr.Dataset, *, joined: bool = True) -> go.Figure:
     """Middle row of Figure 3: variance explained at the end of training, by layer.
 
     Parameters
     ----------
     results : xarray.Dataset
         From `experiment.run`.
+    joined : bool
+        Lines from layer to layer; False: the layers are in no order.
     """
     final = _drawn(results, results.variance_interval.isel(checkpoint=-1))
     layers = [layer_name(label) for label in results.layer.values]
     figure = go.Figure()
     for colour, (measure, name) in zip(style.CATEGORIES, _MEASURES.items(), strict=False):
         estimate, low, high = final.sel(measure=measure).transpose("bound", "layer").values
+        wide = not joined and measure == "published"  # a ring around what is equal to it
         figure.add_scatter(
             x=layers,
             y=estimate,
             error_y=style.error_bars(estimate, low, high),
-            mode="lines+markers",
+            mode="lines+markers" if joined else "markers",
             name=name,
             line={"color": colour, "width": 2, "dash": "dot" if measure == "native" else "solid"},
-            marker={"size": 8},
+            marker={"size": 13 if wide else 8, "color": colour},
             hovertemplate="%{x}: %{y:.3f}",
         )
     figure.update_xaxes(type="category")

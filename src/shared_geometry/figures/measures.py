@@ -13,6 +13,7 @@ from shared_geometry.figures.answers import menu
 from shared_geometry.figures.rsm import colour_axis
 
 _ROW = 50  # pixels
+_NARROW_PLOT = 190  # pixels that the names of the rows leave on a narrow screen
 _BAND = 0.62  # of a row that its layers take
 
 
@@ -100,6 +101,7 @@ def measures_by_layer(
     )
     figure.update_layout(shapes=_stripes(len(names)))
     narrow = _menu(figure, answers, owners) if len(answers) > 1 else {}
+    narrow["xaxis"] = {"title": {"text": style.wrapped(x, _NARROW_PLOT, 8)}}
     return style.finish(figure, title, height=150 + _ROW * len(names), narrow=narrow)
 
 
@@ -155,4 +157,7 @@ def agreement_map(answers: Mapping[str, xr.DataArray], title: str) -> go.Figure:
     figure.update_yaxes(
         type="category", autorange="reversed", showgrid=False, scaleanchor="x", constrain="domain"
     )
-    return style.finish(figure, title, height=680, narrow={"height": 520, **narrow})
+    every = {"dtick": 1, "tickfont": {"size": 10}}
+    bar = {"tickvals": [-1, 0, 1], "ticktext": ["τ = −1", "0", "1"]}
+    narrow |= {"height": 520, "xaxis": every, "yaxis": every, "coloraxis": {"colorbar": bar}}
+    return style.finish(figure, title, height=680, narrow=narrow)

@@ -45,13 +45,27 @@ def _traces(points: np.ndarray, names: list[str], scene: str) -> list[go.Scatter
             scene=scene,
             name=f"network {i + 1}",
             legendgroup=f"network {i + 1}",
-            showlegend=scene == "scene",
+            showlegend=False,
             marker={"color": colours, "symbol": _MARKERS[i], "size": 5},
             text=names,
             hovertemplate=f"%{{text}}, network {i + 1}<extra></extra>",
         )
         for i, p in enumerate(points)
     ]
+
+
+def _key(i: int) -> go.Scatter3d:
+    """A network's entry in the legend: its marker, in no class's colour."""
+    return go.Scatter3d(
+        x=[None],
+        y=[None],
+        z=[None],
+        mode="markers",
+        name=f"network {i + 1}",
+        legendgroup=f"network {i + 1}",
+        showlegend=True,
+        marker={"color": style.MUTED, "symbol": _MARKERS[i], "size": 9},
+    )
 
 
 def scatter(patterns: xr.DataArray) -> float:
@@ -115,6 +129,8 @@ def class_patterns(results: xr.Dataset, layer: str | None = None) -> go.Figure:
     scenes = {"scene": "native", "scene2": "shared"}
     for scene, space in scenes.items():
         figure.add_traces(_traces(paths[space][-1], names, scene))
+    n_drawn = len(figure.data)
+    figure.add_traces([_key(i) for i in range(patterns.sizes["network"])])
     if len(steps) > 1:
         figure.update_layout(sliders=[style.slider(steps, prefix="epoch ")])
         figure.frames = [
@@ -123,6 +139,7 @@ def class_patterns(results: xr.Dataset, layer: str | None = None) -> go.Figure:
                 data=[
                     go.Scatter3d(**_places(p)) for space in scenes.values() for p in paths[space][i]
                 ],
+                traces=list(range(n_drawn)),
             )
             for i, name in enumerate(steps)
         ]

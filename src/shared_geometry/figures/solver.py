@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from shared_geometry.basics.wording import power_of_ten
 from shared_geometry.cost.convergence import Course
 from shared_geometry.cost.timings import slope
 from shared_geometry.figures import style
 
+_MANY = 2  # decades of an axis on which powers of ten alone are ticks enough
 _RESOLUTION = 1e-9  # a shortfall below this is drawn as this
 
 
@@ -57,16 +59,15 @@ def convergence(courses: Mapping[str, Sequence[Course]], sweeps: int) -> go.Figu
     ]
     figure.update_layout(updatemenus=[style.dropdown(buttons)])
     figure.update_xaxes(title="sweep or iteration", range=[0.5, sweeps + 0.5])
-    figure.update_yaxes(
-        title="short of the best", type="log", exponentformat="power", tickformat=".0e", dtick=2
-    )
+    figure.update_yaxes(title="short of the best", type="log", exponentformat="power", dtick=2)
     first = next(iter(courses.values()))
     best = max(run.explained.max() for run in first)
     ours, theirs = (
         best - next(run.explained[0] for run in first if run.name == name)
         for name in ("ours", "BrainIAK SRM")
     )
-    title = f"One pass is {ours:.0e} short of the best, BrainIAK's {theirs:.0e}"
+    title = f"One pass is {power_of_ten(ours)} short of the best, "
+    title += f"BrainIAK's {power_of_ten(theirs)}"
     return style.finish(figure, title, height=480)
 
 
@@ -97,7 +98,9 @@ def growth(
             hovertemplate=f"%{{x}} {what}: %{{y:.3f}} s",
         )
     figure.update_xaxes(title="size", type="log", tickformat=",d", dtick=1)
-    figure.update_yaxes(title="seconds", type="log", dtick=1)
+    seconds = [p["seconds"] for points in measured.values() for p in points]
+    decades = np.log10(max(seconds) / min(seconds))
+    figure.update_yaxes(title="seconds", type="log", dtick=1 if decades > _MANY else "D2")
     steepest = max(slopes, key=slopes.__getitem__)
     title = f"Time grows at most with the power {slopes[steepest]:.1f}, that of the {steepest}"
     title += f", between the {last} largest sizes" if last else ""

@@ -8,6 +8,7 @@ in its light and its dark theme.  Text is Unicode, never LaTeX.
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import plotly.graph_objects as go
@@ -177,10 +178,13 @@ def finish(
         "margin": _heights(figure, narrow_titles, NARROW),
         "legend": _LEGEND,
     }
+    menus = [menu.to_plotly_json() for menu in figure.layout.updatemenus]
+    if menus:
+        small["updatemenus"] = [{**menu, **_NARROW_MENU} for menu in menus]
     if len(titles) > 1:
-        (menu,) = figure.layout.updatemenus
-        small["updatemenus"] = [_retitling(menu, narrow_titles)]
-        figure.layout.updatemenus = [_retitling(menu, wide_titles)]
+        ((wide_menu,), (narrow_menu,)) = menus, small["updatemenus"]
+        small["updatemenus"] = [_retitling(narrow_menu, narrow_titles)]
+        figure.layout.updatemenus = [_retitling(wide_menu, wide_titles)]
     figure.for_each_annotation(_subtitle)
     figure.update_layout(
         template=TEMPLATE,
@@ -193,9 +197,9 @@ def finish(
     return figure
 
 
-def _retitling(menu: go.layout.Updatemenu, titles: Sequence[str]) -> dict[str, Any]:
+def _retitling(menu: Mapping[str, Any], titles: Sequence[str]) -> dict[str, Any]:
     """A copy of the menu, each entry of which also sets its title."""
-    copy = menu.to_plotly_json()
+    copy = deepcopy(dict(menu))
     for button, title in zip(copy["buttons"], titles, strict=True):
         traces, layout = (*button["args"], {})[:2]
         button |= {"method": "update", "args": [traces, {**layout, "title.text": title}]}
@@ -207,6 +211,7 @@ def _subtitle(annotation: go.layout.Annotation) -> None:
         annotation.font.size = 13
 
 
+_NARROW_MENU = {"x": -0.14, "font": {"size": 12}}  # from the screen's edge on: labels are long
 _LEGEND = {
     "orientation": "h",
     "x": 0.5,
@@ -219,6 +224,7 @@ _LEGEND = {
 
 def _template() -> go.layout.Template:
     axis = {"automargin": True, "zeroline": False, "ticks": "", "title": {"standoff": 8}}
+    below = {**axis, "ticklabelstandoff": 5}  # clear of the lowest label beside the other axis
     return go.layout.Template(
         layout={
             "paper_bgcolor": "rgba(0,0,0,0)",
@@ -233,7 +239,7 @@ def _template() -> go.layout.Template:
                 "yanchor": "top",
                 "pad": {"l": 8},
             },
-            "xaxis": axis,
+            "xaxis": below,
             "yaxis": axis,
             "hoverlabel": {"namelength": -1},
             "legend": _LEGEND,

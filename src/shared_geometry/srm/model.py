@@ -14,6 +14,7 @@ from itertools import chain
 from numbers import Integral, Real
 from typing import Self
 
+import numpy as np
 import torch
 
 from shared_geometry.basics.arrays import Array, like
@@ -135,6 +136,8 @@ class SRM(Estimator):
                     f"{said[0]}={getattr(self, said[0])!r} with backend={self.backend!r}: BrainIAK "
                     "makes 10 iterations from one start; expected backend 'torch'"
                 )
+        if not isinstance(self.center, bool | np.bool_):
+            raise InputError(f"center={self.center!r}; expected True or False")
         if isinstance(self.tol, bool) or not isinstance(self.tol, Real) or not self.tol >= 0:
             raise InputError(f"tol={self.tol!r}; expected a number that is 0 or more")
         if self.device is not None:
@@ -390,7 +393,8 @@ class SRM(Estimator):
         y : None
             Not used.
         leave_one_out : bool
-            Predict each network from the others alone: S over the networks j other than i.
+            Predict each network from the others alone: S over the networks j other than i, with
+            the W of the common fit.
         per_network : bool
             Return one value a network, not the one of all networks together.
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from shared_geometry.basics.markdown import table
+from shared_geometry.basics.wording import power_of_ten
 from shared_geometry.errors import InputError
 
 
@@ -96,7 +97,7 @@ def checked(statements: dict[str, float], tolerance: float = 1e-10) -> str:
     for statement, error in statements.items():
         if not error <= tolerance:
             raise ArithmeticError(f"not true to {tolerance:g}: {statement} (off by {error:g})")
-    rows = [[text, f"{error:.0e}"] for text, error in statements.items()]
+    rows = [[text, power_of_ten(error)] for text, error in statements.items()]
     return table(["checked numerically", "largest deviation"], rows, "lr")
 
 

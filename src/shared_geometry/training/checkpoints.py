@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -112,17 +113,36 @@ def load_history(folder: str | os.PathLike, network: int, training: str | None =
         If the file is missing, altered, cut short, or made by another training.
     """
     path = history_path(folder, network)
+    history, content = _sealed(path)
+    if content.get("network") != network:
+        raise DataError(f"{path} is of network {content.get('network')}, not of {network}")
+    if training is not None and content["training"] != training:
+        raise DataError(f"{path} was made by training {content['training']}, not {training}")
+    return history
+
+
+def load_training(path: Path) -> str:
+    """Digest of the training that a history is of.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, altered or cut short.
+    """
+    return _sealed(path)[1]["training"]
+
+
+def _sealed(path: Path) -> tuple[History, dict[str, Any]]:
+    """A history and all else in its file, if its checksum is right."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         seal = content.pop("sha256")
         history = History(**content["history"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} cannot be read as a history: {error}") from error
-    if seal != _seal(content) or content.get("network") != network:
+    if seal != _seal(content):
         raise DataError(f"{path} does not match its checksum: it was altered or cut short")
-    if training is not None and content["training"] != training:
-        raise DataError(f"{path} was made by training {content['training']}, not {training}")
-    return history
+    return history, content
 
 
 def history_so_far(folder: str | os.PathLike, network: int) -> History | None:

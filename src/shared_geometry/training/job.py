@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from shared_geometry.datasets import Dataset
+from shared_geometry.errors import InputError
 from shared_geometry.networks.architectures import build_network
 from shared_geometry.training.recipes import Recipe
 from shared_geometry.training.supply import Supply
@@ -27,6 +28,22 @@ def build_for(
         seed=seed,
         network=network,
     )
+
+
+def check_batches(network: nn.Module, how: Recipe, n_images: int) -> None:
+    """Refuse batches of one image where there is BatchNorm, which compares images.
+
+    Raises
+    ------
+    InputError
+    """
+    if min(how.batch_size, n_images) < 2 and any(
+        isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()
+    ):
+        raise InputError(
+            f"batch_size={how.batch_size} of {n_images} images: BatchNorm, of which the network "
+            "has layers, needs batches of 2 images or more"
+        )
 
 
 @dataclass(frozen=True)

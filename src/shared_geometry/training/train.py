@@ -26,9 +26,14 @@ from shared_geometry.basics.devices import (
 from shared_geometry.basics.files import writable_folder
 from shared_geometry.basics.locking import locked
 from shared_geometry.datasets import Dataset
-from shared_geometry.errors import InputError
-from shared_geometry.training.checkpoints import History, network_folder, state_path
-from shared_geometry.training.job import Job
+from shared_geometry.errors import DataError, InputError
+from shared_geometry.training.checkpoints import (
+    History,
+    load_training,
+    network_folder,
+    state_path,
+)
+from shared_geometry.training.job import Job, check_batches
 from shared_geometry.training.lockstep import Lockstep, Progress
 from shared_geometry.training.recipes import Recipe
 from shared_geometry.training.supply import Supply
@@ -121,8 +126,29 @@ def _job(
         save_every=save_every,
         stop=threading.Event(),
     )
-    job.build(0)  # refuses what cannot be built before any work is done
+    # refuses what cannot be built or trained before any work is done
+    check_batches(job.build(0), recipe, len(dataset.train))
+    _check_folder(job)
     return job
+
+
+def _check_folder(job: Job) -> None:
+    """Refuse a folder that holds a network of another training: it would be overwritten.
+
+    Raises
+    ------
+    InputError
+    """
+    for path in sorted(job.folder.glob("network-*/history.json")):
+        try:
+            other = load_training(path)
+        except DataError:  # which is set aside when its network comes
+            continue
+        if other != job.training:
+            raise InputError(
+                f"{path} is of training {other}, and this is {job.training}: another data set, "
+                "recipe or seed; expected a folder of its own, or an empty one"
+            )
 
 
 def _train(job: Job, progress: Progress, networks: Sequence[int]) -> dict[int, History]:

@@ -16,7 +16,7 @@ Networks = (
 ONLY = "activity"  # what a layer is called that came without a name
 _FORM = "a list with one array (n_units, n_images) a network, or a dict of such lists by layer"
 
-
+_EXACT = 2**24  # whole numbers up to this are the same in float32
 _SEEN = "shared_geometry_seen"
 
 
@@ -64,7 +64,12 @@ def matrix(array: Any, where: str) -> Tensor:
         raise InputError(f"{where} has shape {tuple(x.shape)}; expected (n_units, n_images){hint}")
     if len(x) < 2:
         raise InputError(f"{where} has {len(x)} units; a pattern needs 2 or more")
-    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+    if not x.shape[1]:
+        raise InputError(f"{where} has shape {tuple(x.shape)}: no images")
+    if x.dtype in (torch.float32, torch.float64):
+        return x
+    wide = not x.is_floating_point() and bool((x.abs() > _EXACT).any())
+    return x.double() if wide else x.float()
 
 
 def _population(networks: Any, layer: str) -> list[Tensor]:
@@ -80,6 +85,14 @@ def _population(networks: Any, layer: str) -> list[Tensor]:
     return [x.to(widest) for x in found]
 
 
+def _text(name: Any) -> str:
+    """A name as text that a file can hold."""
+    text = str(name)
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise InputError(f"the name {text!r} holds a character that no file can; give another")
+    return text
+
+
 def named(layers: Mapping[Any, Any]) -> dict[str, Any]:
     """Layers by their names as text.
 
@@ -88,7 +101,7 @@ def named(layers: Mapping[Any, Any]) -> dict[str, Any]:
     InputError
         If two have one name.
     """
-    found = {str(layer): value for layer, value in layers.items()}
+    found = {_text(layer): value for layer, value in layers.items()}
     if len(found) < len(layers):
         names = ", ".join(map(repr, layers))
         raise InputError(f"two layers of {names} have one name as text; give each its own")
@@ -190,4 +203,4 @@ def classes(labels: Any) -> tuple[Tensor, list[str]]:
             "every image has a label of its own; give classes, or leave labels out, recorded ones "
             "too: compare(dict(activities))"
         )
-    return torch.from_numpy(codes).long(), [str(name) for name in known.tolist()]
+    return torch.from_numpy(codes).long(), [_text(name) for name in known.tolist()]

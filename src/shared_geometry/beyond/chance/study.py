@@ -137,6 +137,11 @@ def check(it: Plan) -> None:
             f"checkpoints={it.recipe.checkpoints} begin after training has: the study compares "
             "with untrained networks, checkpoint 0"
         )
+    if len(it.recipe.checkpoints) < 2:
+        raise InputError(
+            f"checkpoints={it.recipe.checkpoints} end where training begins: the study compares "
+            "trained networks with untrained ones; expected one after it, too"
+        )
 
 
 def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:

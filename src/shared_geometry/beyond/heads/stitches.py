@@ -17,6 +17,7 @@ from shared_geometry.similarity import shape
 from shared_geometry.srm import SRM
 
 PENALTIES = tuple(10.0**p for p in range(-5, 2))  # of a ridge regression, in mean eigenvalues
+LEAST_IMAGES = 5  # for choosing one of them
 
 
 class Stitch(NamedTuple):
@@ -169,8 +170,8 @@ def best_penalty(X: Sequence[Tensor], penalties: Sequence[float] = PENALTIES) ->
     penalties : sequence of float
     """
     m = X[0].shape[1]
-    if m < 5:
-        raise InputError(f"{m} images are too few to choose a penalty: at least 5")
+    if m < LEAST_IMAGES:
+        raise InputError(f"{m} images are too few to choose a penalty: at least {LEAST_IMAGES}")
     cut = m - m // 5
     errors = sum(
         Ridge(x[:, :cut]).errors(y[:, :cut], x[:, cut:], y[:, cut:], penalties)

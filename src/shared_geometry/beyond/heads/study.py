@@ -16,12 +16,14 @@ from shared_geometry.basics.arrays import Array
 from shared_geometry.basics.devices import resolve_device
 from shared_geometry.basics.wording import in_a_sentence, interval_text, layer_name
 from shared_geometry.beyond.heads import swaps
+from shared_geometry.beyond.heads.stitches import LEAST_IMAGES
 from shared_geometry.beyond.heads.swaps import Layer
 from shared_geometry.claims import judging
 from shared_geometry.claims.catalogue import Claim
+from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS
 from shared_geometry.experiment.parts import Parts, along_layers
-from shared_geometry.experiment.plan import Plan
+from shared_geometry.experiment.plan import Plan, alignment_images
 from shared_geometry.experiment.population import Progress, network_at
 from shared_geometry.statistics import PART, bootstrap_mean, bootstrap_pairs, bootstrap_shared
 
@@ -150,6 +152,20 @@ def _part(it: Plan, heads: Sequence[nn.Module], label: str) -> xr.Dataset:
     """One layer, recorded and measured as the config wants it."""
     how = {"n_resamples": it.config.bootstrap, "seed": it.config.seed}
     return measure_layer(swaps.record_layer(it, heads, label), how)
+
+
+def check(it: Plan) -> None:
+    """Refuse alignment images so few that no penalty can be chosen.
+
+    Raises
+    ------
+    InputError
+    """
+    if (images := alignment_images(it.config, it.data)) < LEAST_IMAGES:
+        raise InputError(
+            f"alignment_fraction={it.config.alignment_fraction:g} leaves {images} images to align: "
+            f"too few to choose a penalty; at least {LEAST_IMAGES}"
+        )
 
 
 def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
