@@ -159,3 +159,26 @@ def test_the_chapter_on_solving_refuses_more_units_than_images():
 def test_a_notebook_with_a_misspelt_parameter_is_stopped():
     with pytest.raises(InputError, match="unknown parameter 'runs'; known are n_runs"):
         _Chapter.from_notebook({"n_runs": 7, "runs": 3})
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [
+        ({"root": None, "output": None}, "output=None is not allowed: a path as text$"),
+        ({"root": 3, "output": "runs"}, "root=3 is not allowed: a path as text, or None$"),
+    ],
+)
+def test_a_path_that_a_chapter_cannot_do_without_is_asked_for(paths, words):
+    with pytest.raises(InputError, match=words):
+        _Chapter.from_notebook({"n_runs": 7, **paths}, besides=("root", "output"))
+    found = _Chapter.from_notebook(
+        {"n_runs": 7, "root": None, "output": "runs"}, besides=("root", "output")
+    )
+    assert found.n_runs == 7
+
+
+@pytest.mark.parametrize("checkpoints", [("0", "1"), (True, 2.0), (0.0, "1")])
+def test_checkpoints_are_numbers(checkpoints):
+    with pytest.raises(InputError, match="checkpoints="):
+        Config.from_preset("smoke", checkpoints=checkpoints)
+    assert Config.from_preset("smoke", checkpoints=(0, 1)).checkpoints == (0.0, 1.0)
