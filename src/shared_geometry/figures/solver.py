@@ -1,5 +1,6 @@
 """Figures of the solver's chapter: how it converges, and how its time grows."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -71,6 +72,13 @@ def convergence(courses: Mapping[str, Sequence[Course]], sweeps: int) -> go.Figu
     return style.finish(figure, title, height=480)
 
 
+def _ticks(low: float, high: float) -> list[float]:
+    """Ticks of a logarithmic axis: powers of ten; on a short one twice and five times these, too."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1,) if math.log10(high / low) > _MANY else (1, 2, 5)
+    return [float(f"{step}e{power}") for power in powers for step in steps]
+
+
 def growth(
     measured: Mapping[str, Sequence[Mapping[str, float]]], last: int | None = None
 ) -> go.Figure:
@@ -99,8 +107,7 @@ def growth(
         )
     figure.update_xaxes(title="size", type="log", tickformat=",d", dtick=1)
     seconds = [p["seconds"] for points in measured.values() for p in points]
-    decades = np.log10(max(seconds) / min(seconds))
-    figure.update_yaxes(title="seconds", type="log", dtick=1 if decades > _MANY else "D2")
+    figure.update_yaxes(title="seconds", type="log", tickvals=_ticks(min(seconds), max(seconds)))
     steepest = max(slopes, key=slopes.__getitem__)
     title = f"Time grows at most with the power {slopes[steepest]:.1f}, that of the {steepest}"
     title += f", between the {last} largest sizes" if last else ""
