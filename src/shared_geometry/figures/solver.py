@@ -73,7 +73,7 @@ def convergence(courses: Mapping[str, Sequence[Course]], sweeps: int) -> go.Figu
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Ticks of a logarithmic axis: powers of ten; on a short one twice and five times these, too."""
+    """Ticks of a logarithmic axis: powers of ten, and on a short one 2 and 5 times these."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1,) if math.log10(high / low) > _MANY else (1, 2, 5)
     return [float(f"{step}e{power}") for power in powers for step in steps]
