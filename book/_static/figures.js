@@ -253,7 +253,7 @@
   /** Rows of a drawn trace: one for each point, or for each cell of a matrix. */
   function* rowsOf(trace) {
     const at = (array, i) => (array && array.length > i ? array[i] : "");
-    if (trace.z && trace.z.length && trace.z[0].length !== undefined) {
+    if (trace.z && trace.z.length && (trace.z[0] ?? 0).length !== undefined) {
       for (let i = 0; i < trace.z.length; i++) {
         for (let j = 0; j < trace.z[i].length; j++) {
           if (trace.z[i][j] === null) continue;
@@ -266,6 +266,7 @@
     const count = Math.max(...[trace.x, trace.y, trace.z].map((a) => (a ? a.length : 0)));
     const error = trace.error_y && trace.error_y.visible ? trace.error_y : {};
     for (let i = 0; i < count; i++) {
+      if (at(trace.x, i) === null) continue; // it stands in the legend alone
       yield [at(trace.x, i), at(trace.y, i), at(trace.z, i), at(error.arrayminus || error.array, i),
         at(error.array, i)];
     }

@@ -178,13 +178,10 @@ def finish(
         "margin": _heights(figure, narrow_titles, NARROW),
         "legend": _LEGEND,
     }
-    menus = [menu.to_plotly_json() for menu in figure.layout.updatemenus]
-    if menus:
-        small["updatemenus"] = [{**menu, **_NARROW_MENU} for menu in menus]
     if len(titles) > 1:
-        ((wide_menu,), (narrow_menu,)) = menus, small["updatemenus"]
-        small["updatemenus"] = [_retitling(narrow_menu, narrow_titles)]
-        figure.layout.updatemenus = [_retitling(wide_menu, wide_titles)]
+        (menu,) = (menu.to_plotly_json() for menu in figure.layout.updatemenus)
+        small["updatemenus"] = [{**_retitling(menu, narrow_titles), **_NARROW_MENU}]
+        figure.layout.updatemenus = [_retitling(menu, wide_titles)]
     figure.for_each_annotation(_subtitle)
     figure.update_layout(
         template=TEMPLATE,
@@ -211,7 +208,7 @@ def _subtitle(annotation: go.layout.Annotation) -> None:
         annotation.font.size = 13
 
 
-_NARROW_MENU = {"x": -0.14, "font": {"size": 12}}  # from the screen's edge on: labels are long
+_NARROW_MENU = {"x": -0.14, "font": {"size": 12}}  # as the page has those that no figure says
 _LEGEND = {
     "orientation": "h",
     "x": 0.5,
