@@ -256,7 +256,7 @@ def test_intervals_that_two_networks_leave_open_are_not_drawn(results):
     lines = [trace for trace in figure.data if trace.fill is None]
     assert len(bands) == len(lines)
     for band, line in zip(bands, lines, strict=True):
-        assert set(band.y) <= set(line.y)
+        assert set(band.y) <= set(np.float32(line.y))
     assert min(figure.data[0].y) > -1
     for figure in (figures.variance_by_layer(pair), figures.consistency_by_layer(pair)):
         bars = [trace.error_y for trace in figure.data if trace.error_y.array is not None]

@@ -56,7 +56,7 @@ def training_curves(results: xr.Dataset) -> go.Figure:
 def _band(x: list[str], low: np.ndarray, high: np.ndarray, colour: str, group: str) -> go.Scatter:
     return go.Scatter(
         x=x + x[::-1],
-        y=np.concatenate([high, low[::-1]]),
+        y=np.concatenate([high, low[::-1]]).astype(np.float32),  # drawn, and not told
         mode="lines",
         fill="toself",
         fillcolor=style.faded(colour),
