@@ -410,7 +410,7 @@ def test_a_wide_layer_is_cut_to_the_units_that_take_part(monkeypatch):
 
 def test_a_run_without_untrained_networks_is_refused():
     it = SimpleNamespace(recipe=SimpleNamespace(checkpoints=(1.0, 2.0)))
-    with pytest.raises(InputError, match="checkpoint 0"):
+    with pytest.raises(InputError, match="begin after training has"):
         chance.check(it)
 
 

@@ -264,7 +264,9 @@ def test_the_split_has_as_many_images_of_each_class():
     assert counts.tolist() == [IMAGES / 5 / CLASSES] * CLASSES
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "kind", [np.float32, np.float64, np.int64, np.int16, torch.float16, torch.bfloat16]
+)
 def test_any_kind_of_real_numbers_will_do(kind):
     x = [np.rint(100 * a) / 8 for a in turned()]
     given = [
@@ -288,6 +290,19 @@ def test_whole_numbers_that_float32_cannot_hold_stay_as_they_are():
     found = compare(whole, LABELS, **QUICK)
     exact = compare([a.astype(float) for a in whole], LABELS, **QUICK)
     np.testing.assert_array_equal(found.variance, exact.variance)
+
+
+def test_networks_that_do_the_same_for_every_image_show_nothing():
+    same = [np.repeat(rng(i).normal(size=(UNITS, 1)), IMAGES, 1) for i in range(3)]
+    found = compare(same, LABELS, **QUICK)
+    assert [v.answer for v in verdicts(found)] == [OPEN]
+    for values in (found.geometry_current, found.control_geometry):
+        assert (values.sel(bound="estimate") == 0).all()
+        assert (values.sel(bound="low") == -1).all()
+        assert (values.sel(bound="high") == 1).all()
+    placed = place(same[0], same[1:], LABELS)
+    assert placed.geometry == 0
+    assert np.isnan(placed.variance)
 
 
 def test_masked_values_are_refused():

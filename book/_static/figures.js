@@ -85,6 +85,7 @@
     const narrow = width < NARROW;
     const base = narrow ? window.sgNarrow(own, width) : own;
     const layout = merged(base, (narrow && own.meta && own.meta.narrow) || {});
+    if (narrow) layout.updatemenus = window.sgNarrowMenus(layout.updatemenus);
     delete layout.paper_bgcolor;
     delete layout.plot_bgcolor;
     if ((own.meta || {}).frame) byThePage(layout);

@@ -97,9 +97,9 @@
     return { ...(layout.legend || {}), orientation: "h", x: 0, xanchor: "left", ...place };
   }
 
-  /** Menus begin at the screen's edge: their labels are long. */
-  const menusAside = (layout) => (layout.updatemenus || []).map((menu) => ({
-    ...menu, x: -0.14, font: { ...(menu.font || {}), size: 12 },
+  /** Menus that stand where the plot begins are moved to the screen's edge: labels are long. */
+  window.sgNarrowMenus = (menus) => (menus || []).map((menu) => ({
+    ...menu, x: menu.x || -0.14, font: { ...(menu.font || {}), size: 12 },
   }));
 
   window.sgNarrow = (layout, width) => {
@@ -107,6 +107,6 @@
     const base = titled(barsBelow(layout));
     const result = standSideBySide(plots) ? stacked(base, plots, width) : base;
     const margin = { ...(result.margin || {}), l: 48, r: 16 };
-    return { ...result, margin, legend: legendOf(layout), updatemenus: menusAside(layout) };
+    return { ...result, margin, legend: legendOf(layout) };
   };
 })();

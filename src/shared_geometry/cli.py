@@ -32,6 +32,19 @@ _CONTROL_C = 128 + signal.SIGINT  # exit status, as shells have it
 _STUDIES = ", ".join(found.name for found in iter_modules(beyond.__path__) if found.ispkg)
 _ANY_OTHER = "any other field, as field=value: checkpoints=[0,1], centre=false"
 
+_Dataset = Annotated[
+    str | None, typer.Option(help="digits, cifar10 or cifar100", show_default="digits")
+]
+_Architecture = Annotated[
+    str | None, typer.Option(help="convnet or resnet18", show_default="convnet")
+]
+_Preset = Annotated[
+    str | None, typer.Option(help="smoke, quick, fast or paper", show_default="quick")
+]
+_Fields = Annotated[list[str] | None, typer.Option("--set", help=_ANY_OTHER)]
+_Root = Annotated[Path | None, typer.Option(help="folder of the data sets")]
+_Output = Annotated[Path, typer.Option(help="folder for networks and results")]
+
 
 def _value(text: str) -> Any:
     """JSON, else a Python literal, else the text itself."""
@@ -55,6 +68,7 @@ def _fields(pairs: list[str], options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _config(fields: list[str] | None, options: dict[str, Any]) -> Config:
+    """The config of what was said; what was not has its default there."""
     said = _fields(fields or [], options).items()
     return Config.from_preset(**{name: value for name, value in said if value is not None})
 
@@ -87,25 +101,19 @@ def summary(results: xr.Dataset) -> Table:
 
 @app.command()
 def run(
-    dataset: Annotated[
-        str | None, typer.Option(help="digits, cifar10 or cifar100", show_default="digits")
-    ] = None,
-    architecture: Annotated[
-        str | None, typer.Option(help="convnet or resnet18", show_default="convnet")
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="smoke, quick, fast or paper", show_default="quick")
-    ] = None,
+    dataset: _Dataset = None,
+    architecture: _Architecture = None,
+    preset: _Preset = None,
     networks: Annotated[int | None, typer.Option(help="how many networks")] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over the training images")] = None,
     seed: Annotated[int | None, typer.Option(help="the one seed of all draws")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
-    fields: Annotated[list[str] | None, typer.Option("--set", help=_ANY_OTHER)] = None,
+    fields: _Fields = None,
     executor: Annotated[
         str | None, typer.Option(help="processes://4, dask://host:port or dask:///scheduler.json")
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="folder of the data sets")] = None,
-    output: Annotated[Path, typer.Option(help="folder for networks and results")] = Path("runs"),
+    root: _Root = None,
+    output: _Output = Path("runs"),
     save: Annotated[Path | None, typer.Option(help="copy the results to this file")] = None,
 ) -> None:
     """Train a population, align it, compare it, and print what came out."""
@@ -151,18 +159,12 @@ def _deliver(path: Path, save: Path | None) -> None:
 @app.command()
 def study(
     name: Annotated[str, typer.Argument(help=f"what is asked, a chapter beyond: {_STUDIES}")],
-    dataset: Annotated[
-        str | None, typer.Option(help="digits, cifar10 or cifar100", show_default="digits")
-    ] = None,
-    architecture: Annotated[
-        str | None, typer.Option(help="convnet or resnet18", show_default="convnet")
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="smoke, quick, fast or paper", show_default="quick")
-    ] = None,
-    fields: Annotated[list[str] | None, typer.Option("--set", help=_ANY_OTHER)] = None,
-    root: Annotated[Path | None, typer.Option(help="folder of the data sets")] = None,
-    output: Annotated[Path, typer.Option(help="folder for networks and results")] = Path("runs"),
+    dataset: _Dataset = None,
+    architecture: _Architecture = None,
+    preset: _Preset = None,
+    fields: _Fields = None,
+    root: _Root = None,
+    output: _Output = Path("runs"),
     save: Annotated[Path | None, typer.Option(help="copy the answer to this file")] = None,
 ) -> None:
     """Ask a population one of the questions beyond the paper, and keep the answer."""
@@ -210,7 +212,7 @@ def page(
 @app.command()
 def data(
     names: Annotated[list[str], typer.Argument(help="digits, cifar10, cifar100")],
-    root: Annotated[Path | None, typer.Option(help="folder of the data sets")] = None,
+    root: _Root = None,
 ) -> None:
     """Fetch data sets that are not there yet, and check every byte."""
     from shared_geometry.datasets import load_dataset

@@ -52,8 +52,8 @@ class Parameters(BaseModel):
         namespace : mapping
             ``globals()`` of a notebook in which, besides imports, only parameters were set.
         besides : collection of str
-            Parameters of the chapter that are no fields of this model: paths as text, or None for
-            those of `_MAY_BE_NONE`.
+            Parameters of the chapter that are no fields of this model: paths as text; ``root`` and
+            ``results`` may be None.
 
         Raises
         ------

@@ -21,6 +21,7 @@ _ANALYSIS = (
     "rsa",
     "statistics",
     "experiment/analysis",
+    "experiment/shared_space",
     "experiment/nulls",
     "experiment/controls",
     "experiment/steps",

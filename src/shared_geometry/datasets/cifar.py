@@ -99,16 +99,18 @@ def _official_files(kind: type) -> dict[str, str]:
     return dict([*map(tuple, kind.train_list), *map(tuple, kind.test_list), meta])
 
 
-def check_md5(path: Path, expected: str) -> None:
-    """Raise a `DataError` if the file is missing or its MD5 is not ``expected``."""
+def check_md5(path: Path, expected: str, delete: object = "it") -> None:
+    """Raise a `DataError` if the file is missing or its MD5 is not ``expected``.
+
+    The error says what to ``delete`` to have it fetched anew.
+    """
     if not path.is_file():
-        raise DataError(f"{path} is missing; its md5 should be {expected}")
-    found = md5(path)
-    if found != expected:
-        raise DataError(
-            f"{path} is not the official file: its md5 is {found}, expected {expected}; "
-            "delete it to have it fetched anew"
-        )
+        found = f"{path} is missing; its md5 should be {expected}"
+    elif (sum_ := md5(path)) != expected:
+        found = f"{path} is not the official file: its md5 is {sum_}, expected {expected}"
+    else:
+        return
+    raise DataError(f"{found}; delete {delete} to have it fetched anew")
 
 
 def check_arrays(name: str, path: Path, arrays: Arrays) -> Arrays:
@@ -126,11 +128,7 @@ def _read_official(root: Path, kind: type) -> tuple[Arrays, tuple[str, ...]]:
     """Arrays and class names from the unpacked official files, verified first."""
     folder = root / kind.base_folder
     for file, expected in _official_files(kind).items():
-        try:
-            check_md5(folder / file, expected)
-        except DataError as error:
-            advice = f"delete the folder {folder} to have all of it fetched anew"
-            raise DataError(f"{str(error).partition('; delete it')[0]}; {advice}") from None
+        check_md5(folder / file, expected, delete=f"the folder {folder}")
     halves = [kind(root, train=train, download=False) for train in (True, False)]
     arrays = []
     for half in halves:

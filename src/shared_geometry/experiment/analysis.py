@@ -10,6 +10,12 @@ from typing import NamedTuple
 
 import torch
 
+from shared_geometry.experiment.shared_space import (
+    centred,
+    responses_of_others,
+    shared_rsms,
+    stacked,
+)
 from shared_geometry.rsa import class_rsm, consistency, inter_rsms, lower_triangle, within_rsms
 from shared_geometry.srm import SRM
 from shared_geometry.srm.score import explained_power, part_of, power
@@ -52,58 +58,6 @@ def fit(alignment: torch.Tensor, settings: Settings) -> SRM:
     """SRM of the alignment activity ``(n_networks, n_units, n_alignment)`` (equation 1)."""
     model = SRM(settings.n_components, backend=settings.solver, center=settings.centre)
     return model.fit(list(alignment))
-
-
-def stacked(arrays: list[torch.Tensor]) -> torch.Tensor:
-    """One array of what `SRM` gives as a list."""
-    return torch.stack([torch.as_tensor(array) for array in arrays])
-
-
-def bases_to_compare(w: torch.Tensor) -> torch.Tensor | None:
-    """Bases over whose units patterns of the shared space are compared (`rsa.inter_rsms`).
-
-    None where W is square: as in the paper, they are then compared over the axes of the shared
-    space, of which there are as many as units.
-
-    Parameters
-    ----------
-    w : Tensor of shape (n_networks, n_units, k)
-    """
-    return w if w.shape[-1] < w.shape[-2] else None
-
-
-def over_units(w: torch.Tensor, *patterns: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Patterns (k, n_images) of the shared space as they are compared: see `bases_to_compare`."""
-    return patterns if bases_to_compare(w) is None else tuple(w @ s for s in patterns)
-
-
-def shared_rsms(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """RSM of each network with the mean of the others, in the shared space.
-
-    Parameters
-    ----------
-    w : Tensor of shape (n_networks, n_units, k)
-    x : Tensor of shape (n_networks, n_units, n_images)
-        Activity in native space.
-    """
-    return inter_rsms(w.mT @ x, bases=bases_to_compare(w))
-
-
-def responses_of_others(model: SRM, activity: torch.Tensor) -> torch.Tensor:
-    """For each network the mean of the others in the shared space.
-
-    Parameters
-    ----------
-    model : SRM
-        Fitted on these networks.
-    activity : Tensor of shape (n_networks, n_units, n_images)
-
-    Returns
-    -------
-    Tensor of shape (n_networks, k, n_images)
-    """
-    turned = stacked(model.transform(list(activity)))
-    return torch.sub(turned.sum(0), turned, out=turned).div_(len(turned) - 1)
 
 
 def explained_by_others(
@@ -320,22 +274,19 @@ def analyse_layer(
         ``converged``.
     """
     model = fit(activity.alignment, settings)
-    w, mean = stacked(model.w_), stacked(model.mean_)[..., None]
+    w, off = stacked(model.w_), centred(activity.held_out, stacked(model.mean_))
     images = images.to(activity.held_out.device)
     readings = []
     for index, reading in enumerate(READINGS):
-        native = activity.held_out - mean if reading == "corrected" else activity.held_out
+        native = off if reading == "corrected" else activity.held_out
         reference = None if final is None else final[index]
         readings.append(compare(native, w, activity.labels, images, reference, settings))
     found = {name: torch.stack([r[name] for r in readings]) for name in readings[0]}
     variance = variance_explained(model, activity.alignment, activity.held_out)
-    centred = activity.held_out - mean
     found |= {
         "variance": variance,
         "variance_interval": share_intervals(variance, settings),
-        "patterns": torch.stack(
-            [class_patterns(x, activity.labels) for x in (centred, w.mT @ centred)]
-        ),
+        "patterns": torch.stack([class_patterns(x, activity.labels) for x in (off, w.mT @ off)]),
         "sweeps": torch.tensor(model.n_sweeps_),
         "converged": torch.tensor(model.converged_),
     }

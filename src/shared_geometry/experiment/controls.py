@@ -8,14 +8,17 @@ from shared_geometry.experiment.analysis import (
     Settings,
     fit,
     geometry,
-    over_units,
-    responses_of_others,
-    shared_rsms,
-    stacked,
     triangles,
     variance_explained,
 )
 from shared_geometry.experiment.nulls import random_order, shuffled
+from shared_geometry.experiment.shared_space import (
+    centred,
+    over_units,
+    responses_of_others,
+    shared_rsms,
+    stacked,
+)
 from shared_geometry.rsa import correlation, inter_rsms, lower_triangle, rsm, within_rsms
 from shared_geometry.srm import SRM
 from shared_geometry.srm.score import explained_power, power
@@ -35,7 +38,7 @@ def shuffled_control(activity: Activity, settings: Settings) -> dict[str, torch.
     """
     control = shuffled(activity, settings.seed)
     model = fit(control.alignment, settings)
-    x = control.held_out - stacked(model.mean_)[..., None]
+    x = centred(control.held_out, stacked(model.mean_))
     within = lower_triangle(within_rsms(x))
     between = inter_rsms(x), shared_rsms(stacked(model.w_), x)
     return {
@@ -70,7 +73,7 @@ def lone_shuffles(
     others, targets = (responses_of_others(model, x) for x in activity[:2])
     found = []
     for i, (x, target) in enumerate(zip(activity.alignment, targets, strict=True)):
-        y = activity.held_out[i] - model.mean_[i][:, None]
+        y = centred(activity.held_out[i], model.mean_[i])
         own, columns = lower_triangle(rsm(y)), x.shape[1]
         orders = [random_order(columns, seed, "lone", i, draw) for draw in range(n_draws)]
         row = []

@@ -85,6 +85,30 @@ def alignment_images(config: Config, data: Dataset) -> int:
     return len(alignment)
 
 
+def need_both_ends(checkpoints: tuple[float, ...], why: str) -> None:
+    """Refuse checkpoints that do not hold untrained networks and trained ones.
+
+    Parameters
+    ----------
+    checkpoints : tuple of float
+        Epochs, rising.
+    why : str
+        What a study does with both, in words.
+
+    Raises
+    ------
+    InputError
+    """
+    if checkpoints[0] != 0:
+        raise InputError(
+            f"checkpoints={checkpoints} begin after training has: {why}; expected 0 among them"
+        )
+    if len(checkpoints) < 2:
+        raise InputError(
+            f"checkpoints={checkpoints} end where training begins: {why}; expected one after it"
+        )
+
+
 def plan(config: Config, root: str | Path | None = None, output: str | Path = "runs") -> Plan:
     """Check that ``config`` can be run, and say with what; nothing is written.
 

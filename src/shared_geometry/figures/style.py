@@ -8,7 +8,6 @@ in its light and its dark theme.  Text is Unicode, never LaTeX.
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 import plotly.graph_objects as go
@@ -179,8 +178,8 @@ def finish(
         "legend": _LEGEND,
     }
     if len(titles) > 1:
-        (menu,) = (menu.to_plotly_json() for menu in figure.layout.updatemenus)
-        small["updatemenus"] = [{**_retitling(menu, narrow_titles), **_NARROW_MENU}]
+        (menu,) = figure.layout.updatemenus
+        small["updatemenus"] = [_retitling(menu, narrow_titles)]
         figure.layout.updatemenus = [_retitling(menu, wide_titles)]
     figure.for_each_annotation(_subtitle)
     figure.update_layout(
@@ -194,9 +193,9 @@ def finish(
     return figure
 
 
-def _retitling(menu: Mapping[str, Any], titles: Sequence[str]) -> dict[str, Any]:
+def _retitling(menu: go.layout.Updatemenu, titles: Sequence[str]) -> dict[str, Any]:
     """A copy of the menu, each entry of which also sets its title."""
-    copy = deepcopy(dict(menu))
+    copy = menu.to_plotly_json()
     for button, title in zip(copy["buttons"], titles, strict=True):
         traces, layout = (*button["args"], {})[:2]
         button |= {"method": "update", "args": [traces, {**layout, "title.text": title}]}
@@ -208,7 +207,6 @@ def _subtitle(annotation: go.layout.Annotation) -> None:
         annotation.font.size = 13
 
 
-_NARROW_MENU = {"x": -0.14, "font": {"size": 12}}  # as the page has those that no figure says
 _LEGEND = {
     "orientation": "h",
     "x": 0.5,

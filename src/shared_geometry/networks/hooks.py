@@ -119,13 +119,13 @@ class Recorder:
         self.parts[label].append(activity.to(self.home, torch.float32, copy=True))
 
     @torch.no_grad()
-    def feed(self, batch: Tensor | Mapping[str, Tensor]) -> None:
+    def feed(self, *images: Tensor, **named: Tensor) -> None:
         """Show the network a batch of images, each layer once.
 
         Parameters
         ----------
-        batch : Tensor, or mapping of str to Tensor
-            Images first; a mapping holds the network's arguments by name.
+        *images, **named : Tensor of shape (n_images, ...)
+            The network's arguments, one or more.
 
         Raises
         ------
@@ -134,19 +134,16 @@ class Recorder:
             exactly once; or another number of units than for the first images.
         """
         self.reached = set()
-        if isinstance(batch, Tensor):
-            self.network(batch)
-        else:
-            self.network(**batch)
-            batch = next(iter(batch.values()))
+        self.network(*images, **named)
+        n_images = len(next(iter((*images, *named.values()))))
         reached, self.reached = self.reached, None
         for label, parts in self.parts.items():
             where = f"layer {label!r} of {self.name}"
             if label not in reached:
                 raise InputError(f"{where} is not reached by an image")
-            if len(parts[-1]) != len(batch):
+            if len(parts[-1]) != n_images:
                 raise InputError(
-                    f"{where} returns {len(parts[-1])} rows for {len(batch)} images; choose a "
+                    f"{where} returns {len(parts[-1])} rows for {n_images} images; choose a "
                     "module whose output has an image a row"
                 )
 

@@ -11,23 +11,19 @@ to solve, and `shared_geometry.srm.solver` does.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from numbers import Integral, Real
 from typing import Self
 
-import numpy as np
 import torch
 
 from shared_geometry.basics.arrays import Array, like
 from shared_geometry.basics.devices import resolve_device
 from shared_geometry.basics.estimators import Estimator
 from shared_geometry.errors import InputError
-from shared_geometry.srm import fitting, inputs, reference, stream
+from shared_geometry.srm import fitting, inputs, parameters, reference, stream
 from shared_geometry.srm.procrustes import polar
 from shared_geometry.srm.score import explained_power, part_of, power
 
 _AT_ONCE = 2**27  # numbers copied into one batch
-BACKENDS = ("torch", "brainiak", "brainiak-det")
-_OF_TORCH = ("tol", "max_sweeps", "n_init", "random_state")
 
 
 def _as_given(arrays: list[torch.Tensor], X: Array | Sequence[Array]) -> Array | list[Array]:
@@ -121,31 +117,8 @@ class SRM(Estimator):
         self.device = device
 
     def _check_parameters(self) -> None:
-        if self.backend not in BACKENDS:
-            raise InputError(f"backend={self.backend!r}; allowed are {', '.join(BACKENDS)}")
-        if self.backend == "brainiak" and not self.center:
-            raise InputError(
-                "center=False with backend='brainiak': BrainIAK's probabilistic SRM always "
-                "subtracts the units' means; expected backend 'torch' or 'brainiak-det'"
-            )
-        if self.backend != "torch":
-            usual = {p.name: p.default for p in self._parameters().values()}
-            said = [name for name in _OF_TORCH if getattr(self, name) != usual[name]]
-            if said:
-                raise InputError(
-                    f"{said[0]}={getattr(self, said[0])!r} with backend={self.backend!r}: BrainIAK "
-                    "makes 10 iterations from one start; expected backend 'torch'"
-                )
-        if not isinstance(self.center, bool | np.bool_):
-            raise InputError(f"center={self.center!r}; expected True or False")
-        if isinstance(self.tol, bool) or not isinstance(self.tol, Real) or not self.tol >= 0:
-            raise InputError(f"tol={self.tol!r}; expected a number that is 0 or more")
-        if self.device is not None:
-            resolve_device(self.device)
-        for name, least in (("max_sweeps", 1), ("n_init", 1), ("random_state", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-                raise InputError(f"{name}={value!r}; expected an integer that is {least} or more")
+        usual = {name: parameter.default for name, parameter in self._parameters().items()}
+        parameters.check(self.get_params(), usual)
 
     def _networks_and_means(
         self, X: Array | Sequence[Array]

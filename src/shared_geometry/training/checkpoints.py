@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from shared_geometry.basics.files import read_about, read_tensors, write_tensors, write_text
-from shared_geometry.errors import DataError
+from shared_geometry.errors import DataError, InputError
 
 
 @dataclass
@@ -121,15 +121,23 @@ def load_history(folder: str | os.PathLike, network: int, training: str | None =
     return history
 
 
-def load_training(path: Path) -> str:
-    """Digest of the training that a history is of.
+def check_folder(folder: Path, training: str) -> None:
+    """Refuse a folder that holds finished networks of another training: they would be overwritten.
 
     Raises
     ------
-    DataError
-        If the file is missing, altered or cut short.
+    InputError
     """
-    return _sealed(path)[1]["training"]
+    for path in sorted(folder.glob("network-*/history.json")):
+        try:
+            other = _sealed(path)[1]["training"]
+        except DataError:  # which is set aside when its network comes
+            continue
+        if other != training:
+            raise InputError(
+                f"{path} is of training {other}, and this is {training}: another data set, recipe "
+                "or seed; expected a folder of its own, or an empty one"
+            )
 
 
 def _sealed(path: Path) -> tuple[History, dict[str, Any]]:

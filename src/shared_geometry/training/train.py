@@ -26,10 +26,10 @@ from shared_geometry.basics.devices import (
 from shared_geometry.basics.files import writable_folder
 from shared_geometry.basics.locking import locked
 from shared_geometry.datasets import Dataset
-from shared_geometry.errors import DataError, InputError
+from shared_geometry.errors import InputError
 from shared_geometry.training.checkpoints import (
     History,
-    load_training,
+    check_folder,
     network_folder,
     state_path,
 )
@@ -128,27 +128,8 @@ def _job(
     )
     # refuses what cannot be built or trained before any work is done
     check_batches(job.build(0), recipe, len(dataset.train))
-    _check_folder(job)
+    check_folder(job.folder, job.training)
     return job
-
-
-def _check_folder(job: Job) -> None:
-    """Refuse a folder that holds a network of another training: it would be overwritten.
-
-    Raises
-    ------
-    InputError
-    """
-    for path in sorted(job.folder.glob("network-*/history.json")):
-        try:
-            other = load_training(path)
-        except DataError:  # which is set aside when its network comes
-            continue
-        if other != job.training:
-            raise InputError(
-                f"{path} is of training {other}, and this is {job.training}: another data set, "
-                "recipe or seed; expected a folder of its own, or an empty one"
-            )
 
 
 def _train(job: Job, progress: Progress, networks: Sequence[int]) -> dict[int, History]:

@@ -68,8 +68,9 @@ def matrix(array: Any, where: str) -> Tensor:
         raise InputError(f"{where} has shape {tuple(x.shape)}: no images")
     if x.dtype in (torch.float32, torch.float64):
         return x
-    wide = not x.is_floating_point() and bool((x.abs() > _EXACT).any())
-    return x.double() if wide else x.float()
+    wide = x.double()  # as long as there are unsigned types that torch cannot compare
+    whole = not x.is_floating_point()
+    return wide if whole and (wide.abs() > _EXACT).any() else wide.float()
 
 
 def _population(networks: Any, layer: str) -> list[Tensor]:

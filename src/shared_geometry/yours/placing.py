@@ -9,8 +9,8 @@ from torch import Tensor
 
 from shared_geometry.basics.arrays import Array
 from shared_geometry.errors import InputError
-from shared_geometry.experiment.analysis import over_units
 from shared_geometry.experiment.nulls import random_order
+from shared_geometry.experiment.shared_space import centred, over_units
 from shared_geometry.rsa import compare_rsms, rsm
 from shared_geometry.srm import SRM
 from shared_geometry.srm.score import explained_power, part_of, power
@@ -61,7 +61,7 @@ class Placed(NamedTuple):
         if len(x) != self.size:
             raise InputError(f"the newcomer has {self.size} units, and activity {len(x)}")
         x = preparation.prepared(x.to(self.w), self.units[-1], len(self.w))
-        return self.w.T @ (x - self.mean[:, None])
+        return self.w.T @ centred(x, self.mean)
 
 
 def place(
@@ -123,13 +123,13 @@ def place(
 
     def measured(seen: Tensor) -> tuple[Tensor, Tensor, float, float]:
         w = space.transform_network(new[:, seen])
-        unseen = new[:, held_out] - new[:, seen].mean(1, keepdim=True)
+        unseen = centred(new[:, held_out], new[:, seen].mean(1))
         between = rsm(*over_units(w, w.T @ unseen, shared))
         part = explained_power(w.T @ unseen, shared)
         explained = part_of(part, power(unseen), power(new[:, held_out]), new.dtype)
         return w, between, compare_rsms(own, between), explained.item()
 
-    own = rsm(new[:, held_out] - new[:, alignment].mean(1, keepdim=True))
+    own = rsm(centred(new[:, held_out], new[:, alignment].mean(1)))
     w, between, geometry, variance = measured(alignment)
     orders = [random_order(len(alignment), how.seed, "newcomer", i) for i in range(N_SHUFFLES)]
     shuffled = [measured(alignment[order]) for order in orders]

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ from shared_geometry.networks.hooks import Recorder
 from shared_geometry.yours.inputs import mark_seen, named
 from shared_geometry.yours.preparation import Numbers
 
-Batch = Tensor | dict[str, Tensor]
 _LABELS = ("labels", "label")
 Layers = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 
@@ -29,6 +28,23 @@ class _Choices(Numbers):
     max_units: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     seed: int
+
+
+class _Batch(NamedTuple):
+    """What networks are shown at once: a tensor, or their arguments by name."""
+
+    alone: tuple[Tensor, ...]  # one, or none
+    named: dict[str, Tensor]
+
+    @property
+    def parts(self) -> list[Tensor]:
+        return [*self.alone, *self.named.values()]
+
+    def described(self) -> str:
+        if self.named:
+            return f"with {', '.join(self.named)}"
+        (x,) = self.alone
+        return f"of shape {tuple(x.shape)} in {str(x.dtype).removeprefix('torch.')}"
 
 
 class Recorded(dict[str, list[Tensor]]):
@@ -120,7 +136,7 @@ def record(
         for batch, classes in _batches(images, how.batch_size):
             for i, recorder in enumerate(recorders):
                 _feed(recorder, batch, i)
-            for part in (batch,) if isinstance(batch, Tensor) else batch.values():
+            for part in batch.parts:
                 shown.update(part.detach().cpu().contiguous().view(torch.uint8).numpy().data)
             labels.append(classes)
         if not labels:
@@ -132,23 +148,22 @@ def record(
     return Recorded({label: [x[label] for x in found] for label in paths[0]}, _joined(labels))
 
 
-def _feed(recorder: Recorder, batch: Batch, number: int) -> None:
+def _feed(recorder: Recorder, batch: _Batch, number: int) -> None:
+    network = recorder.network
     try:
-        if isinstance(batch, Tensor):
-            recorder.feed(_as_input(batch, recorder.network))
-        else:
-            recorder.feed({k: _as_input(part, recorder.network) for k, part in batch.items()})
+        recorder.feed(
+            *(_as_input(part, network) for part in batch.alone),
+            **{name: _as_input(part, network) for name, part in batch.named.items()},
+        )
     except InputError:  # of what a layer returns
         raise
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if isinstance(batch, Tensor):
-            kind = f"of shape {tuple(batch.shape)} in {str(batch.dtype).removeprefix('torch.')}"
-        else:
-            kind = f"with {', '.join(batch)}"
-        raise InputError(f"network {number} does not take a batch {kind}: {why}") from error
+        raise InputError(
+            f"network {number} does not take a batch {batch.described()}: {why}"
+        ) from error
 
 
 def _networks(networks: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
@@ -215,14 +230,14 @@ def _home(network: nn.Module) -> Tensor:
     return (floating or held or [torch.empty(0)])[0]
 
 
-def _as_input(batch: Tensor, network: nn.Module) -> Tensor:
+def _as_input(x: Tensor, network: nn.Module) -> Tensor:
     home = _home(network)
-    if batch.dtype == torch.uint8:
-        return batch.to(home.device, torch.float32).div_(255).to(home.dtype)
-    return batch.to(home if batch.is_floating_point() else home.device)
+    if x.dtype == torch.uint8:
+        return x.to(home.device, torch.float32).div_(255).to(home.dtype)
+    return x.to(home if x.is_floating_point() else home.device)
 
 
-def _batches(images: Array | Iterable, size: int) -> Iterator[tuple[Batch, Any]]:
+def _batches(images: Array | Iterable, size: int) -> Iterator[tuple[_Batch, Any]]:
     """Batches of images and their labels (None where there are none)."""
     if isinstance(images, np.ndarray | Tensor):
         if images.ndim < 2:
@@ -235,32 +250,32 @@ def _batches(images: Array | Iterable, size: int) -> Iterator[tuple[Batch, Any]]
             f"images are a {type(images).__name__}; expected an array (n_images, ...), or a loader "
             "of batches"
         ) from None
-    for number, batch in enumerate(images):
-        pixels, labels = _parted(batch)
-        named = isinstance(pixels, dict)
-        parts = list(pixels.values()) if named else [pixels]
-        least = 1 if named else 2
-        if not parts or not all(isinstance(p, Tensor) and p.dim() >= least for p in parts):
+    for number, given in enumerate(images):
+        batch, labels = _parted(given)
+        least = 1 if batch.named else 2  # dimensions: an argument may be one number an image
+        if not batch.parts or not all(
+            isinstance(part, Tensor) and part.dim() >= least for part in batch.parts
+        ):
             raise InputError(
-                f"batch {number} of the images is a {_kind(batch)}; expected a tensor "
+                f"batch {number} of the images is a {_kind(given)}; expected a tensor "
                 "(n_images, ...), a tuple of one and its labels, or a mapping of names to tensors"
             )
-        if len({len(part) for part in parts}) > 1:
-            raise InputError(
-                f"batch {number} holds {', '.join(f'{k} of {len(v)}' for k, v in pixels.items())} "
-                "images; expected equally many"
-            )
-        if len(parts[0]):
-            yield pixels, _one_each(labels, len(parts[0]))
+        sizes = {len(part) for part in batch.parts}
+        if len(sizes) > 1:
+            held = ", ".join(f"{name} of {len(part)}" for name, part in batch.named.items())
+            raise InputError(f"batch {number} holds {held} images; expected equally many")
+        if n_images := sizes.pop():
+            yield batch, _one_each(labels, n_images)
 
 
-def _parted(batch: Any) -> tuple[Any, Any]:
+def _parted(batch: Any) -> tuple[_Batch, Any]:
+    """A batch and its labels, as a loader yields them."""
     if isinstance(batch, Mapping):
         named = {str(name): part for name, part in batch.items() if name not in _LABELS}
-        return named, next((batch[name] for name in _LABELS if name in batch), None)
+        return _Batch((), named), next((batch[name] for name in _LABELS if name in batch), None)
     if not isinstance(batch, tuple | list) or not batch:
-        return batch, None
-    return batch[0], batch[1] if len(batch) > 1 else None
+        return _Batch((batch,), {}), None
+    return _Batch((batch[0],), {}), batch[1] if len(batch) > 1 else None
 
 
 def _kind(batch: Any) -> str:

@@ -19,11 +19,10 @@ from shared_geometry.experiment.analysis import (
     fit,
     geometry,
     share_intervals,
-    shared_rsms,
-    stacked,
     triangles,
     variance_explained,
 )
+from shared_geometry.experiment.shared_space import centred, shared_rsms, stacked
 from shared_geometry.networks.activations import draw_units, standardise
 from shared_geometry.rsa import compare_rsms, lower_triangle, within_rsms
 from shared_geometry.srm import SRM
@@ -44,7 +43,7 @@ class Measured(NamedTuple):
 
 def _turned(activity: Activity, model: SRM) -> tuple[torch.Tensor, torch.Tensor]:
     """Held-out activity, means subtracted, and the bases that align it."""
-    return activity.held_out - stacked(model.mean_)[..., None], stacked(model.w_)
+    return centred(activity.held_out, stacked(model.mean_)), stacked(model.w_)
 
 
 def measured(activity: Activity, settings: Settings, model: SRM | None = None) -> Measured:

@@ -31,11 +31,10 @@ from shared_geometry.beyond.chance.sharing import (
 )
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.judging import Found, above, counted, joint, overall
-from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS, Activity, Settings, fit
 from shared_geometry.experiment.controls import lone_shuffles
 from shared_geometry.experiment.parts import Parts
-from shared_geometry.experiment.plan import Plan
+from shared_geometry.experiment.plan import Plan, need_both_ends
 from shared_geometry.experiment.population import Progress
 from shared_geometry.rsa import consistency
 from shared_geometry.statistics import CORRELATION, bootstrap_shared, p_value
@@ -126,22 +125,13 @@ def _settings(it: Plan) -> Settings:
 
 
 def check(it: Plan) -> None:
-    """Refuse a run that keeps no untrained networks.
+    """Refuse a run in which networks are not looked at both untrained and trained.
 
     Raises
     ------
     InputError
     """
-    if it.recipe.checkpoints[0] != 0:
-        raise InputError(
-            f"checkpoints={it.recipe.checkpoints} begin after training has: the study compares "
-            "with untrained networks, checkpoint 0"
-        )
-    if len(it.recipe.checkpoints) < 2:
-        raise InputError(
-            f"checkpoints={it.recipe.checkpoints} end where training begins: the study compares "
-            "trained networks with untrained ones; expected one after it, too"
-        )
+    need_both_ends(it.recipe.checkpoints, "the study compares trained networks with untrained ones")
 
 
 def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:

@@ -12,11 +12,11 @@ from shared_geometry.basics.wording import interval_text, layer_name
 from shared_geometry.claims.catalogue import Claim
 from shared_geometry.claims.centring import typical_change
 from shared_geometry.claims.judging import NO_STRUCTURE, Found, below, counted, overall
-from shared_geometry.errors import InputError
-from shared_geometry.experiment.analysis import BOUNDS, Activity, Settings, fit, stacked
+from shared_geometry.experiment.analysis import BOUNDS, Activity, Settings, fit
 from shared_geometry.experiment.parts import Parts, along_layers
-from shared_geometry.experiment.plan import Plan
+from shared_geometry.experiment.plan import Plan, need_both_ends
 from shared_geometry.experiment.population import Progress
+from shared_geometry.experiment.shared_space import stacked
 from shared_geometry.rsa import consistency, lower_triangle, within_rsms
 from shared_geometry.statistics import bootstrap_excess
 from shared_geometry.theory.stability import gap, misfit
@@ -116,16 +116,7 @@ def check(it: Plan) -> None:
     ------
     InputError
     """
-    if it.checkpoints[0] != 0:
-        raise InputError(
-            f"checkpoints={it.checkpoints} begin after training has: the study asks what networks "
-            "keep of their beginning, checkpoint 0"
-        )
-    if len(it.checkpoints) < 2:
-        raise InputError(
-            f"checkpoints={it.checkpoints} end where training begins: the study asks what networks "
-            "keep of their beginning; expected one after it, too"
-        )
+    need_both_ends(it.checkpoints, "the study asks what networks keep of their beginning")
 
 
 def _chosen(activity: Activity) -> torch.Tensor:

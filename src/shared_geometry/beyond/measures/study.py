@@ -34,14 +34,13 @@ from shared_geometry.experiment.analysis import (
     fit,
     geometry,
     share_intervals,
-    shared_rsms,
-    stacked,
     triangles,
     variance_explained,
 )
 from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
+from shared_geometry.experiment.shared_space import shared_rsms, stacked
 from shared_geometry.rsa import lower_triangle, within_rsms
 from shared_geometry.similarity.comparison import (
     FITTED,
