@@ -109,7 +109,7 @@ def record(
     -------
     Recorded
         A dict of layer -> list of tensors (n_units, n_images), float32, on the CPU; its ``labels``
-        are those that the loader yields second, if they are one value an image.
+        are those that the loader yields second, or by name, if they are one value an image.
 
     Raises
     ------
