@@ -1,15 +1,18 @@
 """What Sphinx is told for the page of the package."""
 
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import pytest
+from docstrings import find, unsaid
+from pydantic import BaseModel, Field
 from sphinx.addnodes import pending_xref
 
 from shared_geometry.publishing.sphinx_api import (
     describe_fields,
     fields,
     link_short_name,
+    model_fields,
     skip_aliases,
 )
 
@@ -40,6 +43,23 @@ def test_fields_that_a_docstring_describes_stay_as_they_are():
     assert lines == [":ivar first: said already"]
 
 
+class Choice(BaseModel):
+    """Two fields."""
+
+    kind: Literal["a", "b"] = Field("a", description="which")
+    places: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(None, description="None: all")
+
+
+def test_fields_of_a_model_are_described_with_types_and_defaults():
+    assert model_fields(Choice) == {
+        "kind": ('{"a", "b"}', "which (default: a)"),
+        "places": ("tuple of float, optional", "None: all"),
+    }
+    lines = []
+    describe_fields(None, "class", "Choice", Choice, None, lines)
+    assert ":ivar places: None: all" in lines
+
+
 @pytest.mark.parametrize(
     ("member", "skipped"),
     [(Pair.first, True), (test_fields_that_a_docstring_describes_stay_as_they_are, False)],
@@ -59,3 +79,35 @@ def test_a_short_name_leads_to_the_one_thing_that_it_names(target, found):
     env = SimpleNamespace(get_domain=lambda name: domain, docname="api")
     node = pending_xref(refdomain="py", reftarget=target)
     assert link_short_name(SimpleNamespace(builder=None), env, node, None) == found
+
+
+def told(first: int, *rest: int, second: str = "") -> int:
+    """Adds.
+
+    Parameters
+    ----------
+    first, *rest : int
+    second : str
+
+    Returns
+    -------
+    int
+    """
+
+
+def half_told(first: int, second: int) -> int:
+    """Adds.
+
+    Parameters
+    ----------
+    first : int
+        The second is not named here.
+    """
+
+
+def test_what_a_docstring_leaves_unsaid_is_found():
+    assert unsaid(told) == []
+    assert unsaid(half_told) == ["second", "Returns"]
+    assert unsaid(Pair) == []
+    assert find("shared_geometry.srm.SRM.fit").__qualname__ == "SRM.fit"
+    assert find("shared_geometry.config.Config.from_preset").__name__ == "from_preset"

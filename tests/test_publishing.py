@@ -214,6 +214,9 @@ def test_the_stage_touches_only_what_changed_and_drops_what_is_gone(root):
     assert not stage(root, root / "_build", pages)
     touched = [p.name for p in folder.rglob("*") if p.is_file() and p.stat().st_mtime > 1]
     assert touched == ["plain.md"]
+    (root / "book/_static/book.css").write_text("html { color: teal; }\n")
+    assert stage(root, root / "_build", pages)
+    assert not stage(root, root / "_build", pages)
     assert stage(root, root / "_build", pages[:1])
     assert not (folder / "plain.md").exists()
 
@@ -245,6 +248,18 @@ def test_a_warning_of_sphinx_is_an_error_each_time(root, monkeypatch):
     built = publishing.build_book(root, say=lambda text: None)
     assert built.index == root / "_build/html/index.html"
     assert built.index.exists()
+
+
+def test_a_change_of_style_alone_comes_into_the_book(root):
+    (root / "_config.yml").write_text(
+        "title: t\nonly_build_toc_files: true\nexecute: {execute_notebooks: 'off'}\n"
+    )
+    (root / "_toc.yml").write_text("format: jb-book\nroot: plain\n")
+    (root / "book/pages.yml").write_text("")
+    for colour in ("teal", "tan"):
+        (root / "book/_static/book.css").write_text(f"html {{ color: {colour}; }}\n")
+        publishing.build_book(root, say=lambda text: None)
+        assert colour in (root / "_build/html/_static/book.css").read_text()
 
 
 def test_the_command_says_in_one_line_what_is_wrong(root, capsys, monkeypatch):

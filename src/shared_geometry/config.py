@@ -55,6 +55,10 @@ class Parameters(BaseModel):
             Parameters of the chapter that are no fields of this model: paths as text; ``root`` and
             ``results`` may be None.
 
+        Returns
+        -------
+        Parameters
+
         Raises
         ------
         InputError
@@ -175,6 +179,10 @@ class Config(Parameters):
         **overrides
             Fields of `Config`; None leaves a field to the preset.
 
+        Returns
+        -------
+        Config
+
         Raises
         ------
         InputError
@@ -227,12 +235,31 @@ class Config(Parameters):
         return self
 
     def to_json(self) -> str:
-        """All fields as JSON with sorted keys; `from_json` reads it back."""
+        """All fields as JSON with sorted keys; `from_json` reads it back.
+
+        Returns
+        -------
+        str
+        """
         return json.dumps(self.model_dump(mode="json"), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Config from what `to_json` wrote."""
+        """Config from what `to_json` wrote.
+
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        Config
+
+        Raises
+        ------
+        InputError
+            If it holds an unknown field, or a value that is not allowed.
+        """
         values = json.loads(text)
         _lists_to_tuples(values)
         return cls(**values)

@@ -122,6 +122,11 @@ def within_rsms(X: Array, *, centre: bool = True) -> Array:
     Returns
     -------
     array of shape (n_networks, n_images, n_images)
+
+    Raises
+    ------
+    InputError
+        As `rsm`, or if X is not of that form.
     """
     return like(as_tensor(rsm(_networks(X, 1), centre=centre)), X)
 
@@ -147,6 +152,11 @@ def inter_rsms(
     -------
     array of shape (n_networks, n_images, n_images)
         Row p, column q: image p in the network, image q in the mean of the others.
+
+    Raises
+    ------
+    InputError
+        As `rsm`, or if X is not of that form with at least 2 networks, or ``bases`` do not fit it.
     """
     x = _networks(X, 2)
     w = None if bases is None else _bases(bases, x)
@@ -180,6 +190,11 @@ def lower_triangle(R: Array) -> Array:
     Returns
     -------
     array of shape (..., n_images * (n_images - 1) / 2)
+
+    Raises
+    ------
+    InputError
+        If R is not square, with at least 2 images.
     """
     r = as_tensor(R)
     if r.dim() < 2 or r.shape[-1] != r.shape[-2] or r.shape[-1] < 2:
@@ -189,7 +204,17 @@ def lower_triangle(R: Array) -> Array:
 
 
 def correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Pearson correlation along the last axis; 0 where one is constant, but for rounding."""
+    """Pearson correlation along the last axis.
+
+    Parameters
+    ----------
+    a, b : Tensor of shape (..., n)
+
+    Returns
+    -------
+    Tensor of shape (...), float64
+        0 where one is constant, but for rounding.
+    """
     units = []
     for v in (a, b):
         eps = torch.finfo(v.dtype if v.is_floating_point() else torch.float64).eps

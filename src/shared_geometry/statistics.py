@@ -48,7 +48,20 @@ def _upper_tail(level: float) -> float:
 
 
 def expansion(n: int, level: float = 0.95) -> float:
-    """How many times as long as a percentile interval's arms those for ``n`` networks are."""
+    """How many times as long as a percentile interval's arms those for ``n`` networks are.
+
+    Parameters
+    ----------
+    n : int
+        At least 2.
+    level : float
+        Coverage of the interval, between 0 and 1.
+
+    Returns
+    -------
+    float
+        Above 1.
+    """
     tail = _upper_tail(level)
     return math.sqrt(n / (n - 1)) * float(stats.t.ppf(tail, n - 1) / stats.norm.ppf(tail))
 

@@ -26,10 +26,31 @@ def derive_seed(seed: int, *names: object) -> int:
 
 
 def numpy_generator(seed: int, *names: object) -> np.random.Generator:
-    """NumPy generator of the draw called ``names`` (see `derive_seed`)."""
+    """NumPy generator of the draw called ``names`` (see `derive_seed`).
+
+    Parameters
+    ----------
+    seed, *names
+        As in `derive_seed`.
+
+    Returns
+    -------
+    numpy.random.Generator
+    """
     return np.random.default_rng(derive_seed(seed, *names))
 
 
 def torch_generator(seed: int, *names: object, device: str = "cpu") -> torch.Generator:
-    """Torch generator on ``device`` of the draw called ``names`` (see `derive_seed`)."""
+    """Torch generator on ``device`` of the draw called ``names`` (see `derive_seed`).
+
+    Parameters
+    ----------
+    seed, *names
+        As in `derive_seed`.
+    device : str
+
+    Returns
+    -------
+    torch.Generator
+    """
     return torch.Generator(device=device).manual_seed(derive_seed(seed, *names))

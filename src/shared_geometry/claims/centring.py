@@ -21,7 +21,16 @@ ROUNDING = 1e-12
 
 
 def standardised(x: np.ndarray) -> np.ndarray:
-    """Columns with mean 0 over units and length 1: (n_units, n_images)."""
+    """Columns with mean 0 over units and length 1.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_units, n_images)
+
+    Returns
+    -------
+    ndarray of shape (n_units, n_images)
+    """
     moved = x - x.mean(0)
     return moved / np.linalg.norm(moved, axis=0)
 
@@ -36,6 +45,15 @@ def turned_rsm(gram: np.ndarray, w: np.ndarray) -> np.ndarray:
     w : ndarray of shape (n_images,)
         :math:`X^\top Q^\top \mathbf 1 / \sqrt n`: how far each turned column is from mean 0; its
         mean over units is :math:`w_p / \sqrt n`.
+
+    Returns
+    -------
+    ndarray of shape (n_images, n_images)
+
+    Raises
+    ------
+    InputError
+        If a column becomes constant over units, its :math:`|w|` being 1.
     """
     left = np.sqrt(1 - np.square(w))
     if not np.all(left > 0):
@@ -46,12 +64,36 @@ def turned_rsm(gram: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def most_change(g: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    r"""Most that a correlation g can change where no :math:`|w|` is above ``reach``."""
+    r"""Most that a correlation can change, where no :math:`|w|` is above a bound.
+
+    Parameters
+    ----------
+    g : ndarray
+        Correlations.
+    reach : ndarray
+        The bound, below 1; broadcast against g.
+
+    Returns
+    -------
+    ndarray
+    """
     return np.square(reach) * (1 + np.abs(g)) / (1 - np.square(reach))
 
 
 def typical_change(g: np.ndarray, n_units: int) -> np.ndarray:
-    """Root mean square change of a correlation g under a random rotation, to first order in 1/n."""
+    """Root mean square change of a correlation under a random rotation, to first order in 1/n.
+
+    Parameters
+    ----------
+    g : ndarray
+        Correlations.
+    n_units : int
+
+    Returns
+    -------
+    ndarray
+        Shaped as g.
+    """
     return (1 - np.square(g)) / n_units
 
 
@@ -92,6 +134,11 @@ def random_changes(
     Returns
     -------
     DataArray of dimensions (units, g)
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 4 units.
     """
     found = []
     for n in units:

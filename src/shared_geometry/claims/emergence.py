@@ -121,6 +121,11 @@ def arrivals(covered: xr.DataArray, level: float = NEARLY) -> xr.DataArray:
     covered : xarray.DataArray
         From `way`.  The curve of its high bounds arrives first, that of its low bounds last.
     level : float
+
+    Returns
+    -------
+    xarray.DataArray
+        NaN where the curve ends below ``level``.
     """
     flipped = covered.sel(bound=["estimate", "high", "low"])
     epochs = covered.checkpoint.values
@@ -136,6 +141,10 @@ def covered_by(covered: xr.DataArray, epoch: float = FIRST) -> xr.DataArray:
     covered : xarray.DataArray
         From `way`; linear between its checkpoints.
     epoch : float
+
+    Returns
+    -------
+    xarray.DataArray
     """
     return covered.interp(checkpoint=epoch, kwargs={"fill_value": 1.0}).drop_vars("checkpoint")
 
@@ -206,7 +215,18 @@ def split(results: xr.Dataset) -> xr.Dataset:
 
 
 def early(results: xr.Dataset) -> float:
-    """The last checkpoint within the first epoch that is not the end of the run."""
+    """The last checkpoint within the first epoch that is not the end of the run.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From `experiment.run`.
+
+    Returns
+    -------
+    float
+        Epoch.
+    """
     known = results.checkpoint.values[:-1]
     return float(known[known <= FIRST][-1])
 
@@ -221,6 +241,10 @@ def reliability(consistency: float, n: int) -> float:
     consistency : float
         c.
     n : int
+
+    Returns
+    -------
+    float
 
     Raises
     ------

@@ -77,7 +77,17 @@ def _answer(geometry: np.ndarray, variance: np.ndarray, chance: float) -> str:
 
 
 def verdict_table(results: xr.Dataset) -> str:
-    """The answers as Markdown, each with its numbers (see `verdicts`)."""
+    """The answers as Markdown, each with its numbers (see `verdicts`).
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        From `yours.compare` or `experiment.run`.
+
+    Returns
+    -------
+    str
+    """
     rows = []
     for it in verdicts(results):
         low, high = map(number, it.control)

@@ -57,20 +57,44 @@ class Dataset:
     mirrors: bool = True
 
     def digest(self) -> str:
-        """Hexadecimal SHA-256 over all pixels and labels."""
+        """Hexadecimal SHA-256 over all pixels and labels.
+
+        Returns
+        -------
+        str
+        """
         return content_digest(
             self.train.images, self.train.labels, self.test.images, self.test.labels
         )
 
 
 def mean_image(images: Tensor) -> Tensor:
-    """Mean over images (n, c, h, w) of each pixel, (c, h, w) in float32; exact before rounding."""
+    """Mean over images of each pixel, exact before rounding.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n_images, c, h, w), uint8
+
+    Returns
+    -------
+    Tensor of shape (c, h, w), float32
+    """
     total = images.cpu().numpy().sum(0, dtype=np.uint64)
     return torch.from_numpy((total / len(images)).astype(np.float32))
 
 
 def normalise(images: Tensor, mean: Tensor) -> Tensor:
-    """Images (n, c, h, w) in uint8 minus the mean image (c, h, w), over 128, in float32."""
+    """Images minus the mean image, over 128.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n_images, c, h, w), uint8
+    mean : Tensor of shape (c, h, w), float32
+
+    Returns
+    -------
+    Tensor of shape (n_images, c, h, w), float32
+    """
     return images.float().sub_(mean).div_(_SCALE)
 
 
@@ -144,7 +168,16 @@ def _digits() -> Dataset:
 
 
 def data_root(root: str | os.PathLike | None = None) -> Path:
-    """The data folder: ``root``, else ``$SHARED_GEOMETRY_DATA``, else ``data``."""
+    """The data folder: ``root``, else ``$SHARED_GEOMETRY_DATA``, else ``data``.
+
+    Parameters
+    ----------
+    root : path, optional
+
+    Returns
+    -------
+    Path
+    """
     return Path(root or os.environ.get(ROOT_VARIABLE) or "data").expanduser()
 
 

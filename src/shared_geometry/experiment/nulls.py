@@ -12,12 +12,34 @@ from shared_geometry.experiment.analysis import Activity
 
 
 def random_order(size: int, seed: int, *names: object) -> torch.Tensor:
-    """A random order of ``size`` things, that of the draw called ``names`` (see `randomness`)."""
+    """A random order of some things, that of the draw called ``names`` (see `derive_seed`).
+
+    Parameters
+    ----------
+    size : int
+        How many.
+    seed : int
+    *names : object
+
+    Returns
+    -------
+    Tensor of shape (size,), int64
+    """
     return torch.randperm(size, generator=torch_generator(seed, *names))
 
 
 def within_classes(order: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The order (n_images,) changed so that every class stays where it is."""
+    """An order of images changed so that every class stays where it is.
+
+    Parameters
+    ----------
+    order : Tensor of shape (n_images,), int64
+    labels : Tensor of shape (n_images,), int64
+
+    Returns
+    -------
+    Tensor of shape (n_images,), int64
+    """
     found = torch.empty_like(order)
     found[labels.argsort(stable=True)] = order[labels[order].argsort(stable=True)]
     return found

@@ -130,6 +130,12 @@ def save_results(results: xr.Dataset, path: Path) -> xr.Dataset:
 
     Cells of RSMs are kept in steps of 1/127, class patterns to a part in 2,000, all else in full.
 
+    Parameters
+    ----------
+    results : xarray.Dataset
+        What `experiment.run` or `yours.compare` returned.
+    path : path
+
     Returns
     -------
     xarray.Dataset
@@ -153,6 +159,14 @@ def save_results(results: xr.Dataset, path: Path) -> xr.Dataset:
 def load_results(path: str | Path) -> xr.Dataset:
     """Read and check a file that `save_results` wrote.
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    xarray.Dataset
+
     Raises
     ------
     DataError
@@ -172,18 +186,44 @@ def native_control(results: xr.Dataset) -> str:
     """What was put in a random order for ``control_native``: `CHANNELS` or `UNITS`.
 
     Files made before there was a choice do not say: theirs were units.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+
+    Returns
+    -------
+    str
     """
     return results.attrs.get("native_control", UNITS)
 
 
 def shows_training(results: xr.Dataset | xr.DataArray) -> bool:
-    """Whether networks were looked at before training, and later again."""
+    """Whether networks were looked at before training, and later again.
+
+    Parameters
+    ----------
+    results : xarray.Dataset or xarray.DataArray
+        With a dimension ``checkpoint``.
+
+    Returns
+    -------
+    bool
+    """
     checkpoints = results.checkpoint.values
     return len(checkpoints) > 1 and checkpoints[0] == 0
 
 
 def config_of(results: xr.Dataset) -> Config:
     """The config that made ``results``.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+
+    Returns
+    -------
+    Config
 
     Raises
     ------

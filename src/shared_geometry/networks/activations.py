@@ -29,6 +29,11 @@ def draw_units(n_units: int, max_units: int, seed: int, network: int, layer: str
     -------
     Tensor of shape (min(n_units, max_units),), int64
         Rising indices.
+
+    Raises
+    ------
+    InputError
+        If either number is below 1.
     """
     if n_units < 1 or max_units < 1:
         raise InputError(f"cannot draw {max_units} of {n_units} units: both must be 1 or more")
@@ -51,6 +56,11 @@ def layer_sizes(
     image_shape : tuple of int
     layers : mapping of str to str, optional
         Label and module path; None: those of `recorded_layers`.
+
+    Returns
+    -------
+    dict of str to int
+        By label, in the order of ``layers``.
     """
     sizes: dict[str, int] = {}
 

@@ -58,7 +58,16 @@ class ConvNet(nn.Module):
         self.logits = nn.Linear(dense, n_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, n_classes) of normalised images (n, c, h, w)."""
+        """Logits of normalised images.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, in_channels, image_size, image_size)
+
+        Returns
+        -------
+        Tensor of shape (n, n_classes)
+        """
         x = functional.relu(self.conv1(images), inplace=True)
         x = self.dropout1(self.pool1(self.conv2(x)))
         x = functional.relu(self.conv3(x), inplace=True)
@@ -71,6 +80,17 @@ class Block(nn.Module):
     """Pre-activation basic block: (norm, ReLU, conv) twice, added to its input.
 
     The first block of the network opens with its convolution: the stem ends in norm and ReLU.
+
+    Parameters
+    ----------
+    before, after : int
+        Channels that come in and that go out.
+    stride : int
+        Of the first convolution, and of the shortcut.
+    side : int
+        Pixels of a side of the maps that come in.
+    first : bool
+        Whether it is the network's first.
     """
 
     def __init__(
@@ -85,7 +105,17 @@ class Block(nn.Module):
         self.shortcut = Conv(before, after, 1, stride, side) if changes else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (n, before, h, w) to (n, after, h / stride, w / stride)."""
+        """Maps that go out.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, before, side, side)
+
+        Returns
+        -------
+        Tensor of shape (n, after, side / stride, side / stride)
+            An odd side is halved upwards.
+        """
         opened = x if self.norm1 is None else norm_relu(self.norm1, x)
         y = norm_relu(self.norm2, self.conv1(opened))
         return self.shortcut(x) + self.conv2(y)
@@ -130,7 +160,21 @@ class ResNet18(nn.Module):
         self.logits = nn.Linear(512, n_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, n_classes) of normalised images (n, c, h, w)."""
+        """Logits of normalised images.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, in_channels, image_size, image_size)
+
+        Returns
+        -------
+        Tensor of shape (n, n_classes)
+
+        Raises
+        ------
+        InputError
+            If the images are of another size than the network was built for.
+        """
         if images.shape[-2:] != (self.image_size, self.image_size):
             raise InputError(
                 f"images of {images.shape[-2]} x {images.shape[-1]} pixels came to a network that "
@@ -161,11 +205,30 @@ class ToyNet(nn.Module):
         _initialise(self, nn.init.xavier_uniform_, generator)
 
     def hidden(self, points: Tensor) -> Tensor:
-        """Hidden activity (n, n_hidden) of points (n, 2)."""
+        """Activity of the hidden layer.
+
+        Parameters
+        ----------
+        points : Tensor of shape (n, 2)
+
+        Returns
+        -------
+        Tensor of shape (n, n_hidden)
+            Between 0 and 1.
+        """
         return torch.sigmoid(self.first(points))
 
     def forward(self, points: Tensor) -> Tensor:
-        """Output (n, 1) of points (n, 2)."""
+        """Output for each point.
+
+        Parameters
+        ----------
+        points : Tensor of shape (n, 2)
+
+        Returns
+        -------
+        Tensor of shape (n, 1)
+        """
         return self.second(self.hidden(points))
 
 

@@ -95,6 +95,10 @@ def channels(network: nn.Module, label: str) -> int:
     label : str
         One of `recorded_layers`.
 
+    Returns
+    -------
+    int
+
     Raises
     ------
     InputError
@@ -146,5 +150,16 @@ def run_from(network: nn.Module, label: str, X: Tensor) -> Tensor:
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Part of the images (rows of ``logits``) whose largest logit is that of their class."""
+    """Part of the images whose largest logit is that of their class.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n_images, n_classes)
+    labels : Tensor of shape (n_images,)
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+    """
     return (logits.argmax(1) == labels.to(logits.device)).double().mean().item()

@@ -53,8 +53,8 @@ def _typesetter(root: Path) -> str:
 def _typeset(root: Path, output: Path) -> None:
     build = output / "_build"
     changed = write_if_changed(build / "typesetter", _typesetter(root))
-    stale = stage(root, build, read_pages(root))
-    if changed or stale:
+    missed = stage(root, build, read_pages(root))
+    if changed or missed:
         forget(build)
     script = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
     words = [
@@ -119,7 +119,18 @@ def build_book(
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """``python -m shared_geometry.publishing [book|notebooks]``; returns the exit status."""
+    """``python -m shared_geometry.publishing [book|notebooks]``.
+
+    Parameters
+    ----------
+    words : list of str, optional
+        Of the command line; None: those that this process was called with.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     parser = argparse.ArgumentParser(prog="python -m shared_geometry.publishing")
     parser.add_argument("what", choices=("book", "notebooks"), nargs="?", default="book")
     parser.add_argument("--preset", help="in place of the chapters' own, for example smoke")

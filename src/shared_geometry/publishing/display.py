@@ -47,6 +47,10 @@ def to_csv(data: Any) -> str:
     data : mapping of str to sequence, pandas.DataFrame, xarray.DataArray or xarray.Dataset
         Columns of equal length; an xarray object becomes a row an element.
 
+    Returns
+    -------
+    str
+
     Raises
     ------
     InputError
@@ -102,6 +106,10 @@ def figure_html(
     provenance : str, optional
         What made the numbers.
 
+    Returns
+    -------
+    str
+
     Raises
     ------
     InputError
@@ -134,8 +142,17 @@ def show(
 ) -> None:
     """Display a figure in a notebook, as Plotly for JupyterLab and as HTML for the book.
 
-    Parameters are those of `figure_html`; without ``provenance``, the figure's numbers are this
-    process's own.
+    Parameters
+    ----------
+    figure, name, caption, alt, data
+        As in `figure_html`.
+    provenance : str, optional
+        What made the numbers; None: this process did.
+
+    Raises
+    ------
+    InputError
+        As `figure_html` does.
     """
     from IPython.display import display
 

@@ -43,15 +43,45 @@ class Page:
     reads: tuple[str, ...] = ()
 
     def source(self, root: Path) -> Path:
-        """The MyST file of the chapter."""
+        """The MyST file of the chapter.
+
+        Parameters
+        ----------
+        root : Path
+            Root of the repository.
+
+        Returns
+        -------
+        Path
+        """
         return root / "book" / f"{self.chapter}.md"
 
     def is_executed(self, root: Path) -> bool:
-        """Whether the chapter is a notebook: text without a kernel is only typeset."""
+        """Whether the chapter is a notebook: text without a kernel is only typeset.
+
+        Parameters
+        ----------
+        root : Path
+
+        Returns
+        -------
+        bool
+        """
         return "\nkernelspec:" in self.source(root).read_text(encoding="utf-8").split("\n---\n")[0]
 
     def given(self, root: Path, preset: str | None = None) -> dict[str, Any]:
-        """Parameters for a build with ``preset`` in place of the chapter's own (None: as it is)."""
+        """Parameters for a build.
+
+        Parameters
+        ----------
+        root : Path
+        preset : str, optional
+            In place of the page's own, where the chapter has one; None: as it is.
+
+        Returns
+        -------
+        dict of str to object
+        """
         given = dict(self.parameters)
         if preset == "smoke":
             given |= self.smoke
@@ -68,6 +98,10 @@ def find_root(start: Path | None = None) -> Path:
     start : Path, optional
         Where to begin; None: the working directory, which for a chapter that is opened in
         JupyterLab is ``book/``.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
@@ -110,6 +144,10 @@ def read_pages(root: Path) -> tuple[Page, ...]:
     root : Path
         Root of the repository.
 
+    Returns
+    -------
+    tuple of Page
+
     Raises
     ------
     DataError
@@ -135,7 +173,17 @@ def read_pages(root: Path) -> tuple[Page, ...]:
 
 
 def read_chapter(source: Path):
-    """Notebook node of a chapter in MyST, as papermill takes it."""
+    """A chapter as papermill takes it.
+
+    Parameters
+    ----------
+    source : Path
+        Its MyST file.
+
+    Returns
+    -------
+    nbformat.NotebookNode
+    """
     import jupytext
 
     notebook = jupytext.read(source, fmt="md:myst")
@@ -147,7 +195,18 @@ def read_chapter(source: Path):
 
 
 def default_parameters(source: Path) -> dict[str, str]:
-    """Parameters of a chapter and the text of their defaults; empty if it has none."""
+    """Parameters of a chapter.
+
+    Parameters
+    ----------
+    source : Path
+        Its MyST file.
+
+    Returns
+    -------
+    dict of str to str
+        The text of each default; empty if the chapter has no parameters.
+    """
     from papermill.inspection import _infer_parameters
 
     notebook = read_chapter(source)
@@ -155,10 +214,20 @@ def default_parameters(source: Path) -> dict[str, str]:
 
 
 def write_notebooks(root: Path) -> list[Path]:
-    """Make ``book/<page>.ipynb`` for every page that can be executed; return those that changed.
+    """Make ``book/<page>.ipynb`` for every page that can be executed.
 
     They hold no output, and their parameters are those of the page; papermill and JupyterLab read
     them, git does not keep them.
+
+    Parameters
+    ----------
+    root : Path
+        Root of the repository.
+
+    Returns
+    -------
+    list of Path
+        Those that changed.
     """
     import nbformat
     from papermill.parameterize import parameterize_notebook
@@ -200,7 +269,20 @@ def _names_file(root: Path, value: Any) -> bool:
 
 
 def page_digest(root: Path, page: Page, given: Mapping[str, Any]) -> str:
-    """Hash of all that an execution of ``page`` with the parameters ``given`` depends on."""
+    """Hash of all that an execution of a page depends on.
+
+    Parameters
+    ----------
+    root : Path
+    page : Page
+    given : mapping
+        Parameters of the execution.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
     digest = hashlib.sha256(json.dumps(dict(given), sort_keys=True).encode())
     for path in _files(root, page, given):
         digest.update(f"\n{path.name}:{sha256(path)}".encode())

@@ -1,10 +1,13 @@
 """What the package's page needs from Sphinx: fields by their comments, links by short names."""
 
 import inspect
+import json
 import re
-from typing import Any
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from docutils import nodes
+from pydantic import BaseModel
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -22,16 +25,42 @@ def fields(named_tuple: type) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _is_named_tuple(it: Any) -> bool:
-    return inspect.isclass(it) and issubclass(it, tuple) and hasattr(it, "_fields")
+def type_name(type_: Any) -> str:
+    """An annotation as numpydoc writes types."""
+    parts = get_args(type_)
+    if get_origin(type_) is Literal:
+        return "{" + ", ".join(json.dumps(part) for part in parts) + "}"
+    if get_origin(type_) is Annotated:
+        return type_name(parts[0])
+    if get_origin(type_) is tuple:
+        return f"tuple of {type_name(parts[0])}"
+    if NoneType in parts:
+        return ", ".join(type_name(part) for part in parts if part is not NoneType) + ", optional"
+    return getattr(type_, "__name__", str(type_))
+
+
+def model_fields(model: type[BaseModel]) -> dict[str, tuple[str, str]]:
+    """Type and description of each field of a model, with its default."""
+    found = {}
+    for name, field in model.model_fields.items():
+        default = "" if field.default is None else f" (default: {field.default})"
+        found[name] = (type_name(field.annotation), f"{field.description}{default}")
+    return found
+
+
+def _described(it: Any) -> dict[str, tuple[str, str]]:
+    """Fields of a class that are described where they stand."""
+    if inspect.isclass(it) and issubclass(it, tuple) and hasattr(it, "_fields"):
+        return fields(it)
+    return model_fields(it) if inspect.isclass(it) and issubclass(it, BaseModel) else {}
 
 
 def describe_fields(
     app: Sphinx, what: str, name: str, it: Any, options: Any, lines: list[str]
 ) -> None:
-    """List the fields of a named tuple under what its docstring says."""
-    if what == "class" and _is_named_tuple(it) and not any(":ivar " in line for line in lines):
-        for field, (type_, comment) in fields(it).items():
+    """List the fields of a named tuple or a model under what its docstring says."""
+    if what == "class" and not any(":ivar " in line for line in lines):
+        for field, (type_, comment) in _described(it).items():
             lines += [f":ivar {field}: {comment}", f":vartype {field}: {type_}"]
         lines.append("")
 

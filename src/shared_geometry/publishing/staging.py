@@ -9,7 +9,8 @@ from shared_geometry.publishing.execution import executed_path
 from shared_geometry.publishing.pages import Page
 
 _CONFIGURATION = ("_config.yml", "_toc.yml")
-_NOT_COPIED = {".md", ".ipynb", ".yml"}
+_PAGES = {".md", ".ipynb"}
+_NOT_COPIED = {*_PAGES, ".yml"}
 
 
 def _sources(root: Path, build: Path, pages: Iterable[Page]) -> dict[Path, Path]:
@@ -27,14 +28,19 @@ def _sources(root: Path, build: Path, pages: Iterable[Page]) -> dict[Path, Path]
     return found
 
 
-def _write_if_changed(content: bytes, target: Path) -> None:
-    if not (target.is_file() and target.read_bytes() == content):
+def _write_if_changed(content: bytes, target: Path) -> bool:
+    """Write, and say whether something else stood there."""
+    before = target.read_bytes() if target.is_file() else None
+    if before != content:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
+    return before not in (None, content)
 
 
 def stage(root: Path, build: Path, pages: Iterable[Page]) -> bool:
-    """Bring ``build/stage`` up to date, and say whether something had to be removed from it.
+    """Bring ``build/stage`` up to date, and say whether Sphinx would miss what changed there.
+
+    It looks at pages alone: it misses pages that are gone, and styles and scripts that changed.
 
     Parameters
     ----------
@@ -50,13 +56,14 @@ def stage(root: Path, build: Path, pages: Iterable[Page]) -> bool:
     stale = [path for path in present if path.relative_to(folder) not in wanted]
     for path in stale:
         path.unlink()
-    url = repository(root)
+    url, missed = repository(root), bool(stale)
     for name, source in wanted.items():
         content = source.read_bytes()
         if url is not None and name.suffix == ".ipynb":
             content = fetching(content.decode(), url).encode()
-        _write_if_changed(content, folder / name)
-    return bool(stale)
+        changed = _write_if_changed(content, folder / name)
+        missed |= changed and name.suffix not in _PAGES
+    return missed
 
 
 def forget(build: Path) -> None:

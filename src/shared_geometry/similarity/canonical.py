@@ -26,7 +26,12 @@ class Variates(NamedTuple):
     ranks: tuple[int, int]  # dimensions of A and of B
 
     def reversed(self) -> Self:
-        """The same with the networks in each other's place."""
+        """The same with the networks in each other's place.
+
+        Returns
+        -------
+        Variates
+        """
         return type(self)(self.target, self.source, self.correlations, self.ranks[::-1])
 
 
@@ -34,6 +39,17 @@ def variates(fit: Moments, source: Spectrum, target: Spectrum) -> Variates:
     """Canonical correlation analysis of two networks (see `cca.canonical`).
 
     In the directions in which each network varies at all.
+
+    Parameters
+    ----------
+    fit : Moments
+    source, target : Spectrum
+        Of ``fit.source`` and of ``fit.target``.
+
+    Returns
+    -------
+    Variates
+        As many pairs as the network of fewer dimensions has.
 
     Raises
     ------
@@ -67,6 +83,12 @@ def through_variates(fit: Moments, found: Variates) -> torch.Tensor:
     but at least 0, where r is the number of A's dimensions over that of images (Breiman and
     Friedman 1997).
 
+    Parameters
+    ----------
+    fit : Moments
+    found : Variates
+        From `variates` of the same images.
+
     Returns
     -------
     Tensor of shape (n_units_b, n_units_a)
@@ -84,6 +106,12 @@ def agreement(found: Variates, unseen: Moments) -> torch.Tensor:
     How much a direction varies has no say in it, so that any invertible linear map of either
     network leaves it as it is (Kornblith et al. 2019).  A square keeps its correlation's sign:
     where nothing is shared, the mean is 0.
+
+    Parameters
+    ----------
+    found : Variates
+    unseen : Moments
+        Of images that the variates were not found on.
 
     Returns
     -------

@@ -54,6 +54,16 @@ def leading(variance: torch.Tensor, keep: float) -> int:
         Falling.
     keep : float
         Above 0, at most 1.
+
+    Returns
+    -------
+    int
+        From 1 to r; 0 if there are no axes.
+
+    Raises
+    ------
+    InputError
+        If ``keep`` is out of range.
     """
     if not 0 < keep <= 1:
         raise InputError(f"keep={keep} of the variance: above 0, at most 1")
@@ -71,20 +81,48 @@ def canonical(xy: torch.Tensor, tx: torch.Tensor, ty: torch.Tensor) -> Canonical
     xy : Tensor of shape (n_units_x, n_units_y)
     tx, ty : Tensor of shape (n_units_x, r_x), (n_units_y, r_y)
         From `whitening`, or their leading columns.
+
+    Returns
+    -------
+    Canonical
+        As many pairs as the smaller of r_x and r_y.
     """
     u, s, vt = torch.linalg.svd(tx.T @ xy @ ty, full_matrices=False)
     return Canonical(tx @ u, ty @ vt.T, s.clamp(max=1))
 
 
 def correlations(c: Canonical, m: PairMoments) -> torch.Tensor:
-    """Correlation of every pair of directions on the images of ``m``: (r,)."""
+    """Correlation of every pair of directions.
+
+    Parameters
+    ----------
+    c : Canonical
+    m : PairMoments
+        Of the images that they are measured on.
+
+    Returns
+    -------
+    Tensor of shape (r,)
+        0 where a direction does not vary.
+    """
     cross = (c.a * (m.xy @ c.b)).sum(0)
     own = (c.a * (m.xx @ c.a)).sum(0) * (c.b * (m.yy @ c.b)).sum(0)
     return ratio(cross, own.clamp(min=0).sqrt())
 
 
 def mean_correlation(c: Canonical, m: PairMoments) -> float:
-    """Mean of `correlations`; 0 if there are no directions."""
+    """Mean of `correlations`.
+
+    Parameters
+    ----------
+    c : Canonical
+    m : PairMoments
+
+    Returns
+    -------
+    float
+        0 if there are no directions.
+    """
     found = correlations(c, m)
     return float(found.mean()) if len(found) else 0.0
 
@@ -96,6 +134,18 @@ def weighted_correlation(c: Canonical, fit: PairMoments, m: PairMoments) -> floa
     :math:`h_j` its activity and :math:`x_i` that of unit i on the images of ``fit`` (Morcos et al.
     2018); so once with the units of X and once with those of Y, and the mean of both,
     which makes the measure symmetric.
+
+    Parameters
+    ----------
+    c : Canonical
+    fit : PairMoments
+        Of the images that the directions were found on, which give the weights.
+    m : PairMoments
+        Of those that they are measured on.
+
+    Returns
+    -------
+    float
     """
     found = correlations(c, m)
     weights = [(own @ d).abs().sum(0) for own, d in ((fit.xx, c.a), (fit.yy, c.b))]
@@ -118,16 +168,31 @@ def svcca(fit: PairMoments, m: PairMoments | None = None, *, keep: float = SVCCA
         Of those on which they are measured; None: the same, as Raghu et al. (2017) do.
     keep : float
         1 is the mean canonical correlation.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If ``keep`` is not above 0 and at most 1.
     """
     return mean_correlation(_directions(fit, keep), fit if m is None else m)
 
 
 def pwcca(fit: PairMoments, m: PairMoments | None = None) -> float:
-    """Projection-weighted canonical correlation (Morcos et al. 2018), see `weighted_correlation`.
+    """Projection-weighted canonical correlation (Morcos et al. 2018).
+
+    See `weighted_correlation`.
 
     Parameters
     ----------
     fit, m : PairMoments
         As in `svcca`.
+
+    Returns
+    -------
+    float
     """
     return weighted_correlation(_directions(fit, 1.0), fit, fit if m is None else m)

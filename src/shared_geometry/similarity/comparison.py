@@ -50,6 +50,10 @@ def network(alignment: torch.Tensor, held_out: torch.Tensor) -> Network:
     ----------
     alignment, held_out : Tensor of shape (n_units, n_images)
         Images on which maps are fitted, and on which networks are compared.
+
+    Returns
+    -------
+    Network
     """
     fit = centred(alignment)
     axes, variance = whitening(fit.xx)
@@ -105,6 +109,20 @@ def compare(a: Network, b: Network) -> dict[str, float]:
     The paper's two are taken with these two networks as the whole population, for which SRM is a
     rotation of one onto the other.  RSMs are Pearson correlations of images; ranks are taken over
     the pairs of at most `RANKED` images, evenly spaced.
+
+    Parameters
+    ----------
+    a, b : Network
+        From `network`, of the same images.
+
+    Returns
+    -------
+    dict of str to float
+
+    Raises
+    ------
+    InputError
+        If the networks differ in their number of units or of images.
     """
     found = _of_rsms(a, b) | of_maps(a, b)
     return {name: found[name] for name in MEASURES}

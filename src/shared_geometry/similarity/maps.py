@@ -29,7 +29,12 @@ class Moments(NamedTuple):
     images: int
 
     def reversed(self) -> Self:
-        """The same with the networks in each other's place."""
+        """The same with the networks in each other's place.
+
+        Returns
+        -------
+        Moments
+        """
         return type(self)(self.target, self.source, self.cross.mT, self.images)
 
 
@@ -47,6 +52,10 @@ def moments(a: torch.Tensor, b: torch.Tensor) -> Moments:
     ----------
     a, b : Tensor of shape (n_units_a, n_images), (n_units_b, n_images)
         Means taken off.
+
+    Returns
+    -------
+    Moments
 
     Raises
     ------
@@ -68,6 +77,10 @@ def spectrum(moment: torch.Tensor) -> Spectrum:
     Parameters
     ----------
     moment : Tensor of shape (n_units, n_units)
+
+    Returns
+    -------
+    Spectrum
     """
     values, vectors = torch.linalg.eigh(moment)
     return Spectrum(values.clamp(min=0), vectors)
@@ -79,9 +92,18 @@ def permutation(fit: Moments) -> torch.Tensor:
     By linear assignment (Li et al. 2015; Ainsworth et al. 2023).  With equally many units in both
     networks, soft matching (Khosla and Williams 2024) has the same optimum.
 
+    Parameters
+    ----------
+    fit : Moments
+
     Returns
     -------
     Tensor of shape (n_units, n_units)
+
+    Raises
+    ------
+    InputError
+        If the networks differ in their number of units.
     """
     _square(fit)
     return shape.permutation(fit.cross)
@@ -92,9 +114,18 @@ def rotation(fit: Moments) -> torch.Tensor:
 
     The polar factor of :math:`B A^\top` (Schönemann 1966).
 
+    Parameters
+    ----------
+    fit : Moments
+
     Returns
     -------
     Tensor of shape (n_units, n_units)
+
+    Raises
+    ------
+    InputError
+        If the networks differ in their number of units.
     """
     _square(fit)
     return polar(fit.cross)
@@ -109,7 +140,17 @@ def _square(fit: Moments) -> None:
 
 
 def scaled(m: torch.Tensor, fit: Moments) -> torch.Tensor:
-    r"""A map times the one number that fits best, :math:`\langle M A, B\rangle / \|M A\|^2`."""
+    r"""A map times the one number that fits best, :math:`\langle M A, B\rangle / \|M A\|^2`.
+
+    Parameters
+    ----------
+    m : Tensor of shape (n_units_b, n_units_a)
+    fit : Moments
+
+    Returns
+    -------
+    Tensor of shape (n_units_b, n_units_a)
+    """
     length = (m @ fit.source * m).sum()
     return m * ratio((m * fit.cross).sum(), length)
 

@@ -48,6 +48,10 @@ def centred(X: Array) -> Centred:
     ----------
     X : array of shape (n_units, n_images), float32 or float64
 
+    Returns
+    -------
+    Centred
+
     Raises
     ------
     InputError
@@ -59,7 +63,21 @@ def centred(X: Array) -> Centred:
 
 
 def together(a: Centred, b: Centred) -> PairMoments:
-    """PairMoments of two prepared networks that saw the same images in the same order."""
+    """PairMoments of two prepared networks that saw the same images in the same order.
+
+    Parameters
+    ----------
+    a, b : Centred
+
+    Returns
+    -------
+    PairMoments
+
+    Raises
+    ------
+    InputError
+        If the images differ in number.
+    """
     if a.x.shape[1] != b.x.shape[1]:
         raise InputError(
             f"one network has {a.x.shape[1]} images and the other {b.x.shape[1]}: give both the "
@@ -77,6 +95,10 @@ def moments(X: Array, Y: Array) -> PairMoments:
     X, Y : array of shape (n_units, n_images)
         The same images in the same order; the numbers of units may differ.
 
+    Returns
+    -------
+    PairMoments
+
     Raises
     ------
     InputError
@@ -92,6 +114,10 @@ def linear_cka(m: PairMoments) -> float:
     .. math:: \frac{\lVert XY^\top \rVert_F^2}{\lVert XX^\top \rVert_F \lVert YY^\top \rVert_F},
 
     the cosine of the centred Gram matrices, and the RV coefficient of Robert and Escoufier (1976).
+
+    Parameters
+    ----------
+    m : PairMoments
 
     Returns
     -------
@@ -118,6 +144,10 @@ def debiased_cka(m: PairMoments) -> float:
 
     .. math:: \lVert XY^\top \rVert_F^2 - \tfrac{M}{M-2} \textstyle\sum_p k_p l_p
        + \frac{\sum_p k_p \sum_p l_p}{(M-1)(M-2)} .
+
+    Parameters
+    ----------
+    m : PairMoments
 
     Returns
     -------
@@ -150,6 +180,11 @@ def mutual_neighbours(R1: Array, R2: Array, k: int = NEIGHBOURS) -> float:
     -------
     float
         From 0 to 1; k / (M - 1) on average of unrelated networks.
+
+    Raises
+    ------
+    InputError
+        If the matrices are not square and of one size, or k is not from 1 to M - 1.
     """
     r1, r2 = as_tensor(R1), as_tensor(R2)
     if r1.shape != r2.shape or r1.dim() != 2 or r1.shape[0] != r1.shape[1]:

@@ -24,6 +24,11 @@ def centred(alignment: torch.Tensor, held_out: torch.Tensor) -> tuple[torch.Tens
     Parameters
     ----------
     alignment, held_out : Tensor of shape (..., n_units, n_alignment), (..., n_units, n_images)
+
+    Returns
+    -------
+    alignment, held_out : Tensor, float64
+        Shaped as those given.
     """
     x, y = (activity.to(torch.float64, copy=True) for activity in (alignment, held_out))
     mean = x.mean(-1, keepdim=True)

@@ -77,6 +77,15 @@ def permutation(xy: torch.Tensor) -> torch.Tensor:
     Parameters
     ----------
     xy : Tensor of shape (n_units, n_units)
+
+    Returns
+    -------
+    Tensor of shape (n_units, n_units)
+
+    Raises
+    ------
+    InputError
+        If the networks differ in their number of units.
     """
     if xy.shape[0] != xy.shape[1]:
         raise InputError(
@@ -90,27 +99,86 @@ def cosine(q: torch.Tensor, m: PairMoments) -> float:
     r""":math:`\langle X, QY \rangle / (\lVert X \rVert \lVert Y \rVert)` on the images of ``m``.
 
     For the best rotation it is the cosine of the angular shape distance (Williams et al. 2021).
+
+    Parameters
+    ----------
+    q : Tensor of shape (n_units_x, n_units_y)
+        Takes Y to X, for example from `rotation`.
+    m : PairMoments
+
+    Returns
+    -------
+    float
+        Between -1 and 1; 0 where a network does not vary.
     """
     return float(ratio((q * m.xy).sum(), (m.xx.trace() * m.yy.trace()).sqrt()))
 
 
 def shape_similarity(fit: PairMoments, m: PairMoments | None = None) -> float:
-    """Cosine of X and Y after the best rotation of the images of ``fit``, on those of ``m``."""
+    """Cosine of X and Y after the best rotation.
+
+    Parameters
+    ----------
+    fit : PairMoments
+        Of the images on which the rotation is found.
+    m : PairMoments, optional
+        Of those on which it is measured; None: the same.
+
+    Returns
+    -------
+    float
+        At most 1; not below 0 on the images of the fit.
+    """
     return cosine(rotation(fit.xy), fit if m is None else m)
 
 
 def matching_similarity(fit: PairMoments, m: PairMoments | None = None) -> float:
-    """Cosine of X and Y after the best permutation of the images of ``fit``, on those of ``m``."""
+    """Cosine of X and Y after the best permutation of the units.
+
+    Parameters
+    ----------
+    fit, m : PairMoments
+        As in `shape_similarity`, of equally many units.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If the networks differ in their number of units.
+    """
     return cosine(permutation(fit.xy), fit if m is None else m)
 
 
 def angular_distance(m: PairMoments) -> float:
-    r"""Angular shape distance :math:`\arccos`, in radians (Williams et al. 2021): a metric."""
+    r"""Angular shape distance :math:`\arccos`, in radians (Williams et al. 2021): a metric.
+
+    Parameters
+    ----------
+    m : PairMoments
+
+    Returns
+    -------
+    float
+        From 0 to :math:`\pi / 2`.
+    """
     return math.acos(min(max(shape_similarity(m), -1.0), 1.0))
 
 
 def procrustes_distance(m: PairMoments) -> float:
-    r""":math:`\min_Q \lVert X - QY \rVert_F` over orthogonal Q (Williams et al. 2021): a metric."""
+    r""":math:`\min_Q \lVert X - QY \rVert_F` over orthogonal Q (Williams et al. 2021): a metric.
+
+    Parameters
+    ----------
+    m : PairMoments
+
+    Returns
+    -------
+    float
+        In units of the activity; 0 for rotations of one another.
+    """
     square = m.xx.trace() + m.yy.trace() - 2 * (rotation(m.xy) * m.xy).sum()
     return float(square.clamp(min=0).sqrt())
 
@@ -121,6 +189,20 @@ def soft_matching_distance(m: PairMoments) -> float:
     .. math:: \Bigl( \min_P \sum_{ij} P_{ij} \lVert x_i - y_j \rVert^2 \Bigr)^{1/2},
 
     with :math:`x_i` the activity of unit i over the images, and P as in `transport`.
+
+    Parameters
+    ----------
+    m : PairMoments
+
+    Returns
+    -------
+    float
+        In units of the activity; 0 for permutations of one another.
+
+    Raises
+    ------
+    InputError
+        If the units are too many to be matched, see `transport`.
     """
     square = (
         m.xx.trace() / len(m.xx) + m.yy.trace() / len(m.yy) - 2 * (transport(m.xy) * m.xy).sum()
@@ -134,6 +216,17 @@ def explained(q: torch.Tensor, m: PairMoments) -> float:
     .. math:: 1 - \lVert X - QY \rVert^2 / \lVert X \rVert^2,
 
     the variance explained of the paper when the shared response is the other network alone.
+
+    Parameters
+    ----------
+    q : Tensor of shape (n_units_x, n_units_y)
+        Takes Y to X, its transpose X to Y.
+    m : PairMoments
+
+    Returns
+    -------
+    float
+        At most 1; below 0 where each unit's mean would have been the better guess.
     """
     x, y, both = m.xx.trace(), m.yy.trace(), 2 * (q * m.xy).sum()
     return float((ratio(both - y, x) + ratio(both - x, y)) / 2)
@@ -148,6 +241,11 @@ def pair_geometry(X: torch.Tensor, Y: torch.Tensor, q: torch.Tensor) -> float:
         As recorded: the authors' code leaves the units' means in.
     q : Tensor of shape (n_units, n_units)
         Takes Y into the space of X, in which they are compared.
+
+    Returns
+    -------
+    float
+        Between -1 and 1.
     """
     within = within_rsms(torch.stack([X, Y])).mean(0)
     between = inter_rsms(torch.stack([X, q.to(Y) @ Y])).mean(0)

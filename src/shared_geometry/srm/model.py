@@ -281,7 +281,23 @@ class SRM(Estimator):
         return _as_given([w.mT @ a for w, a in zip(self._w, x, strict=True)], X)
 
     def fit_transform(self, X: Array | Sequence[Array], y: None = None) -> Array | list[Array]:
-        """Fit, and return the fitted activity in the shared space (see `fit`, `transform`)."""
+        """Fit, and return the fitted activity in the shared space.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+
+        Returns
+        -------
+        array of shape (n_networks, k, n_samples), or list of (k, n_samples)
+            See `transform`.
+
+        Raises
+        ------
+        InputError
+            As `fit` does.
+        """
         return self.fit(X).transform(X)
 
     def transform_network(self, X: Array, shared: Array | None = None) -> Array:

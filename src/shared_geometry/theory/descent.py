@@ -26,6 +26,11 @@ def tree_task() -> Task:
 
     Every branching of a tree of kinds has an output that is 1 for what lies below it: things are
     plants or animals, animals are birds or fish, birds are canaries or robins.
+
+    Returns
+    -------
+    Task
+        x: (8, 8), y: (15, 8).
     """
     rows = [np.repeat(np.eye(2**level), 8 // 2**level, 1) for level in range(4)]
     return Task(np.eye(8), np.concatenate(rows), np.eye(8))
@@ -36,6 +41,15 @@ def digits_task(n_images: int = 150, n_unseen: int = 100) -> Task:
 
     The mean of the images that are seen is taken off all; the largest singular value of the
     inputs is 1, and outputs are scaled by the root of the number of images.
+
+    Parameters
+    ----------
+    n_images, n_unseen : int
+        That are learnt, and on which hidden layers are compared.
+
+    Returns
+    -------
+    Task
     """
     data = load_dataset("digits")
 
@@ -50,7 +64,17 @@ def digits_task(n_images: int = 150, n_unseen: int = 100) -> Task:
 
 
 def linear_gradient(task: Task) -> Gradient:
-    r"""Gradient of :math:`\frac12 \lVert Y - W_L \cdots W_1 X \rVert_F^2`, by products of data."""
+    r"""Gradient of :math:`\frac12 \lVert Y - W_L \cdots W_1 X \rVert_F^2`, by products of data.
+
+    Parameters
+    ----------
+    task : Task
+
+    Returns
+    -------
+    callable
+        From weights to their gradient, shaped as they are.
+    """
     xx, yx = task.x @ task.x.T, task.y @ task.x.T
 
     def gradient(weights: Weights) -> Weights:
@@ -66,7 +90,17 @@ def linear_gradient(task: Task) -> Gradient:
 
 
 def rectified_gradient(task: Task) -> Gradient:
-    """The same for two layers with rectified units between them."""
+    """Gradient of the same loss for two layers with rectified units between them.
+
+    Parameters
+    ----------
+    task : Task
+
+    Returns
+    -------
+    callable
+        From two weights to their gradient.
+    """
 
     def gradient(weights: Weights) -> Weights:
         first, second = weights
@@ -91,6 +125,11 @@ def descend(
     keep : sequence of int
         Steps, rising, after which weights are kept; 0: as they began.
 
+    Returns
+    -------
+    list of tuple of array
+        One for each of ``keep``.
+
     Raises
     ------
     InputError
@@ -108,6 +147,18 @@ def descend(
 
 
 def activity(weights: Weights, x: np.ndarray, *, rectified: bool = False) -> np.ndarray:
-    """Activity of the first hidden layer: (n_networks, n_units, n_images)."""
+    """Activity of the first hidden layer.
+
+    Parameters
+    ----------
+    weights : tuple of array
+    x : ndarray of shape (n_inputs, n_images)
+    rectified : bool
+        Whether what is below 0 becomes 0.
+
+    Returns
+    -------
+    ndarray of shape (n_networks, n_units, n_images)
+    """
     found = weights[0] @ x
     return np.maximum(found, 0) if rectified else found

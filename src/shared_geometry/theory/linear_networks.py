@@ -17,7 +17,17 @@ Weights = tuple[np.ndarray, ...]
 
 
 def product(weights: Weights) -> np.ndarray:
-    r"""The map :math:`W_l \cdots W_1` of the layers given."""
+    r"""The map that layers make one after another, :math:`W_l \cdots W_1`.
+
+    Parameters
+    ----------
+    weights : sequence of array
+        From the first layer on, at least one.
+
+    Returns
+    -------
+    ndarray of shape (..., n_units_l, n_inputs)
+    """
     whole = weights[0]
     for w in weights[1:]:
         whole = w @ whole
@@ -25,7 +35,17 @@ def product(weights: Weights) -> np.ndarray:
 
 
 def imbalance(weights: Weights) -> list[np.ndarray]:
-    r""":math:`W_l W_l^\top - W_{l+1}^\top W_{l+1}` of each hidden layer (Du, Hu and Lee 2018)."""
+    r""":math:`W_l W_l^\top - W_{l+1}^\top W_{l+1}` of each hidden layer (Du, Hu and Lee 2018).
+
+    Parameters
+    ----------
+    weights : tuple of array
+
+    Returns
+    -------
+    list of ndarray of shape (..., n_units_l, n_units_l)
+        All zeros if the weights are balanced.
+    """
     return [a @ a.mT - b.mT @ b for a, b in pairwise(weights)]
 
 
@@ -42,6 +62,11 @@ def geometry_of(function: np.ndarray, part: float) -> np.ndarray:
     Returns
     -------
     ndarray of shape (..., n_inputs, n_inputs)
+
+    Raises
+    ------
+    InputError
+        If ``part`` is out of range.
     """
     if not 0 < part <= 1:
         raise InputError(f"part={part} is not allowed: above 0 (the input), at most 1 (the output)")
@@ -64,6 +89,10 @@ def random_start(
     sizes : sequence of int
         Inputs, units of each hidden layer, outputs.
     rng : numpy.random.Generator
+
+    Returns
+    -------
+    tuple of ndarray of shape (n_networks, n_units_out, n_units_in)
     """
     pairs = pairwise(sizes)
     width = np.sqrt(max(sizes[1:-1]))
@@ -73,7 +102,20 @@ def random_start(
 def balanced_start(
     scale: float, n_networks: int, sizes: Sequence[int], rng: np.random.Generator
 ) -> Weights:
-    """Random weights of which neighbouring layers are balanced: random directions and strengths."""
+    """Random weights of which neighbouring layers are balanced: random directions and strengths.
+
+    Parameters
+    ----------
+    scale : float
+        Root of the mean of the singular values' squares.
+    n_networks, sizes, rng
+        As in `random_start`.
+
+    Returns
+    -------
+    tuple of ndarray of shape (n_networks, n_units_out, n_units_in)
+        Of as many dimensions as the smallest of ``sizes``.
+    """
     rank = min(sizes)
     frames = [np.linalg.qr(rng.normal(size=(n_networks, n, rank)))[0] for n in sizes]
     roots = scale * np.sqrt(rng.uniform(0.2, 1.8, size=(n_networks, 1, rank)))
@@ -89,13 +131,28 @@ def strength(t: np.ndarray, s: np.ndarray, start: np.ndarray) -> np.ndarray:
     ----------
     t, s, start : array, broadcast against each other
         Time, singular value, and the strength at time 0, above 0.
+
+    Returns
+    -------
+    ndarray
     """
     left = np.exp(-2 * s * np.asarray(t))
     return s / (1 - left + s / start * left)
 
 
 def half_time(s: np.ndarray, start: np.ndarray) -> np.ndarray:
-    r"""When a mode has half its final strength: :math:`\ln(s / a_0 - 1) / 2s`."""
+    r"""When a mode has half its final strength: :math:`\ln(s / a_0 - 1) / 2s`.
+
+    Parameters
+    ----------
+    s, start : array, broadcast against each other
+        Singular value, and the strength at time 0, between 0 and s.
+
+    Returns
+    -------
+    ndarray
+        Below 0 if the mode begins with more than half.
+    """
     return np.log(s / start - 1) / (2 * s)
 
 

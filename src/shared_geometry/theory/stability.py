@@ -32,7 +32,16 @@ def _checked(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def power(x: np.ndarray) -> np.ndarray:
-    """Squared Frobenius norm over the last two axes."""
+    """Squared Frobenius norm over the last two axes.
+
+    Parameters
+    ----------
+    x : ndarray of shape (..., n_units, n_images)
+
+    Returns
+    -------
+    ndarray of shape (...)
+    """
     return np.square(x).sum((-2, -1))
 
 
@@ -46,6 +55,11 @@ def differences(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (..., min(n_images, n_units + n_units_y))
+
+    Raises
+    ------
+    InputError
+        If the two are not matrices with a column for each of the same images.
     """
     x, y = _checked(x, y)
     units = x.shape[-2] + y.shape[-2]
@@ -57,7 +71,21 @@ def differences(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def gap(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    r"""How far two RSMs are apart: :math:`\lVert X^\top X - Y^\top Y \rVert_*` over T, 0 to 1."""
+    r"""How far two RSMs are apart: :math:`\lVert X^\top X - Y^\top Y \rVert_*` over T, 0 to 1.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (..., n_units, n_images), (..., n_units_y, n_images)
+
+    Returns
+    -------
+    ndarray of shape (...)
+
+    Raises
+    ------
+    InputError
+        As `differences` does.
+    """
     x, y = _checked(x, y)
     return np.abs(differences(x, y)).sum(-1) / (power(x) + power(y))
 
@@ -71,6 +99,15 @@ def misfit(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     x, y : ndarray of shape (..., n_units, n_images), (..., n_units_y, n_images)
+
+    Returns
+    -------
+    ndarray of shape (...)
+
+    Raises
+    ------
+    InputError
+        As `differences` does.
     """
     x, y = _checked(x, y)
     total = power(x) + power(y)
@@ -84,7 +121,18 @@ def _small(x: np.ndarray) -> np.ndarray:
 
 
 def least_misfit(apart: np.ndarray) -> np.ndarray:
-    """Least misfit of networks whose RSMs are so far apart; the most is ``apart`` itself."""
+    """Least misfit of networks whose RSMs are so far apart; the most is the gap itself.
+
+    Parameters
+    ----------
+    apart : ndarray
+        From `gap`.
+
+    Returns
+    -------
+    ndarray
+        Shaped as ``apart``.
+    """
     apart = np.clip(apart, 0, 1)
     return apart**2 / (1 + np.sqrt(1 - apart**2))
 
@@ -100,6 +148,15 @@ def full_rank_misfit(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     ----------
     x, y : ndarray of shape (..., n_units, n_images)
         Of as many units.
+
+    Returns
+    -------
+    ndarray of shape (...)
+
+    Raises
+    ------
+    InputError
+        As `differences` does, or if the networks differ in their number of units.
     """
     x, y = _checked(x, y)
     if x.shape[-2] != y.shape[-2]:
@@ -124,6 +181,11 @@ def of_many(networks: Sequence[np.ndarray]) -> tuple[float, float, float]:
         Parts of :math:`\sum_i \lVert X_i \rVert^2`: :math:`\frac1N \sum_{i<j} d_{ij}^2`; what an
         SRM with as many dimensions as units leaves; and
         :math:`\frac1N \sum_{i<j} \lVert G_i - G_j \rVert_*`.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 2 networks.
     """
     from shared_geometry.srm import SRM
 
@@ -150,5 +212,10 @@ def explained_at_least(difference: float, n_units: int, n_images: int) -> float:
     difference : float
         Root mean square difference of a cell.
     n_units, n_images : int
+
+    Returns
+    -------
+    float
+        From 0 to 1.
     """
     return max(0.0, 1 - difference * np.sqrt(min(2 * n_units, n_images)) / 4)

@@ -42,7 +42,19 @@ def network_folder(folder: str | os.PathLike, network: int) -> Path:
 
 
 def checkpoint_path(folder: str | os.PathLike, network: int, epoch: float) -> Path:
-    """File of one network after ``epoch`` epochs."""
+    """File of one network at one checkpoint.
+
+    Parameters
+    ----------
+    folder : path
+        Of the population.
+    network : int
+    epoch : float
+
+    Returns
+    -------
+    Path
+    """
     return network_folder(folder, network) / f"epoch-{epoch:g}.safetensors"
 
 
@@ -60,6 +72,10 @@ def load_checkpoint(
         One of the recipe's checkpoints.
     training : str, optional
         The `training_digest` that must have made the file.
+
+    Returns
+    -------
+    dict of str to Tensor
 
     Raises
     ------
@@ -106,6 +122,18 @@ def save_history(folder: Path, network: int, history: History, training: str) ->
 
 def load_history(folder: str | os.PathLike, network: int, training: str | None = None) -> History:
     """Training curves of a finished network.
+
+    Parameters
+    ----------
+    folder : path
+        Of the population.
+    network : int
+    training : str, optional
+        The `training_digest` that must have made the file.
+
+    Returns
+    -------
+    History
 
     Raises
     ------
@@ -154,7 +182,18 @@ def _sealed(path: Path) -> tuple[History, dict[str, Any]]:
 
 
 def history_so_far(folder: str | os.PathLike, network: int) -> History | None:
-    """Training curves of a network, finished or not, as last saved; None: nothing is.
+    """Training curves of a network, finished or not, as last saved.
+
+    Parameters
+    ----------
+    folder : path
+        Of the population.
+    network : int
+
+    Returns
+    -------
+    History or None
+        None: nothing is saved.
 
     Raises
     ------

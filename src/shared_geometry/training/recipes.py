@@ -31,9 +31,16 @@ class Recipe:
     learning_rate : float
         The first of ``plateau``, the highest of ``onecycle``.
     schedule : {"plateau", "onecycle"}
-        ``plateau`` multiplies the rate by ``factor`` when the test loss has not fallen by 1e-4 in
-        ``patience`` epochs, down to ``least_rate``; ``onecycle`` rises over the first
-        ``warm_up`` of all steps and falls to zero over the rest, both in a straight line.
+        ``plateau`` lowers the rate when the test loss has stopped falling; ``onecycle`` lets it
+        rise from zero over the first steps and fall to zero over the rest, in straight lines.
+    least_rate : float
+        Below which ``plateau`` does not go.
+    factor : float
+        By which ``plateau`` multiplies the rate.
+    patience : int
+        Epochs in which the test loss has not fallen by 1e-4, after which it does.
+    warm_up : float
+        Part of all steps in which ``onecycle`` rises.
     decay : float
         The rate is divided by ``1 + decay * steps``.
     l2 : float
@@ -80,22 +87,53 @@ class Recipe:
     whole_pixels: bool | None = None  # None, not False: see `said`
 
     def said(self) -> dict[str, Any]:
-        """All hyper-parameters that are not None: a new one that may be None renames no recipe."""
+        """All hyper-parameters that are not None: a new one that may be None renames no recipe.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def to_json(self) -> str:
-        """All hyper-parameters as JSON with sorted keys."""
+        """All hyper-parameters as JSON with sorted keys.
+
+        Returns
+        -------
+        str
+        """
         return json.dumps(self.said(), sort_keys=True)
 
     def steps_per_epoch(self, n_images: int) -> int:
-        """Batches in an epoch of ``n_images``; BatchNorm cannot use a last batch of one image."""
+        """Batches in an epoch; BatchNorm cannot use a last batch of one image.
+
+        Parameters
+        ----------
+        n_images : int
+
+        Returns
+        -------
+        int
+            At least 1.
+        """
         whole, rest = divmod(n_images, self.batch_size)
         if whole == 0:
             return 1
         return whole + (rest > 1 and not self.drop_last)
 
     def checkpoint_steps(self, n_images: int) -> dict[float, int]:
-        """The step after which each checkpoint is taken; any but 0 comes after the first step."""
+        """The step after which each checkpoint is taken; any but 0 comes after the first step.
+
+        Parameters
+        ----------
+        n_images : int
+            Of an epoch.
+
+        Returns
+        -------
+        dict of float to int
+            By checkpoint.
+        """
         steps = self.steps_per_epoch(n_images)
         return {c: max(round(c * steps), int(c > 0)) for c in self.checkpoints}
 
@@ -104,6 +142,15 @@ class Recipe:
 
         A small set of images has few steps an epoch; of 50,000 images nothing changes.  Epochs are
         rounded to a hundredth.
+
+        Parameters
+        ----------
+        n_images : int
+            Of an epoch.
+
+        Returns
+        -------
+        Recipe
         """
         steps = self.steps_per_epoch(n_images)
         taken = dict.fromkeys(self.checkpoint_steps(n_images).values())

@@ -59,6 +59,15 @@ def training_digest(
     """Sixteen hexadecimal digits naming all that a population's networks depend on.
 
     ``"auto"`` counts as what it means on this machine.
+
+    Parameters
+    ----------
+    dataset, architecture, recipe, seed, stem, precision, device
+        As in `train_population`.
+
+    Returns
+    -------
+    str
     """
     content = {
         "format": _FORMATS.get(architecture, 2),

@@ -50,9 +50,11 @@ class _Batch(NamedTuple):
 class Recorded(dict[str, list[Tensor]]):
     """Activity by layer: for each network, in their order, an array (n_units, n_images).
 
-    Attributes
+    Parameters
     ----------
-    labels : sequence or None
+    activities : mapping of str to list of Tensor of shape (n_units, n_images)
+        By layer, a Tensor a network.
+    labels : sequence, optional
         Class of each image, where the images came with one.
 
     Notes

@@ -38,6 +38,15 @@ def space(networks: Sequence[Split], k: int) -> Space:
         Two or more, on the same images; units may differ.
     k : int
         Dimensions; no more than units of the smallest network.
+
+    Returns
+    -------
+    Space
+
+    Raises
+    ------
+    InputError
+        As `SRM.fit` does.
     """
     model = SRM(k).fit([x for x, _ in networks])
     parts = ([split[part] for split in networks] for part in (0, 1))
@@ -139,6 +148,16 @@ def shuffled(populations: Sequence[Sequence[Split]], seed: int) -> list[list[Spl
     """Populations that share nothing with each other, while networks of one share what they did.
 
     Every population saw the alignment images in an order of its own.
+
+    Parameters
+    ----------
+    populations : sequence of sequence of Split
+    seed : int
+
+    Returns
+    -------
+    list of list of Split
+        In the order of ``populations``.
     """
     found = []
     for number, networks in enumerate(populations):

@@ -28,19 +28,33 @@ class Layer(NamedTuple):
 
 
 def layer(split: Split) -> Layer:
-    """A layer, ready to be compared."""
+    """A layer, ready to be compared.
+
+    Parameters
+    ----------
+    split : Split
+
+    Returns
+    -------
+    Layer
+    """
     x, y = split
     moments = ((a @ a.T).double() for a in (x, y))
     return Layer(split, *moments, lower_triangle(rsm(y)))
 
 
 def semi_orthogonal(fit: maps.Moments) -> torch.Tensor:
-    r"""The M with orthonormal rows or columns, whichever are fewer, that maximises
-    :math:`\langle M, B A^\top \rangle`.
+    r"""The nearest thing to a rotation between networks of unequal sizes.
 
-    Where B has at least as many units as A, and so for a square M, that is the M with the least
-    :math:`\lVert B - M A \rVert`, Procrustes' solution.  Where it has fewer, M adds to each
-    direction of B only what the orthonormal rows reach of A.
+    The M with orthonormal rows or columns, whichever are fewer, that maximises
+    :math:`\langle M, B A^\top \rangle`.  Where B has at least as many units as A, and so for a
+    square M, that is the M with the least :math:`\lVert B - M A \rVert`, Procrustes' solution.
+    Where it has fewer, M adds to each direction of B only what the orthonormal rows reach of A.
+
+    Parameters
+    ----------
+    fit : Moments
+        See `similarity.maps`.
 
     Returns
     -------
@@ -51,6 +65,11 @@ def semi_orthogonal(fit: maps.Moments) -> torch.Tensor:
 
 def explained(a: Layer, b: Layer) -> torch.Tensor:
     """Held-out variance that each layer explains of the other; the mean of both directions.
+
+    Parameters
+    ----------
+    a, b : Layer
+        On the same images.
 
     Returns
     -------
@@ -105,6 +124,10 @@ def best_match(matches: torch.Tensor) -> list[tuple[int, int]]:
     ----------
     matches : Tensor of shape (n_layers_a, n_layers_b)
 
+    Returns
+    -------
+    list of (int, int)
+
     Raises
     ------
     InputError
@@ -125,6 +148,16 @@ def depth_order(matches: torch.Tensor) -> float:
     Parameters
     ----------
     matches : Tensor of shape (n_layers_a, n_layers_b)
+
+    Returns
+    -------
+    float
+        From -1 to 1.
+
+    Raises
+    ------
+    InputError
+        If it is no table, or an empty one.
     """
     from scipy.stats import spearmanr
 

@@ -66,6 +66,16 @@ class Split(NamedTuple):
 def only_classes(data: Dataset, classes: range) -> Dataset:
     """A data set with the images of some classes only; its class names stay.
 
+    Parameters
+    ----------
+    data : Dataset
+    classes : range
+        Numbers of the classes to keep.
+
+    Returns
+    -------
+    Dataset
+
     Raises
     ------
     InputError
@@ -137,6 +147,15 @@ def populations(it: Plan) -> list[Population]:
     Other data are each half of the classes, and for one CIFAR the other.  The CIFAR stem is left
     out where images are smaller than CIFAR's, unless it is the plan's own.
 
+    Parameters
+    ----------
+    it : Plan
+
+    Returns
+    -------
+    list of Population
+        The plan's own first.
+
     Raises
     ------
     DataError
@@ -157,7 +176,23 @@ def populations(it: Plan) -> list[Population]:
 
 
 def train(population: Population, it: Plan, n_networks: int, progress: Progress) -> list[float]:
-    """Train so many networks, or find them trained; their accuracies on their own unseen images."""
+    """Train so many networks, or find them trained.
+
+    Parameters
+    ----------
+    population : Population
+    it : Plan
+        Says on what device, and in what precision.
+    n_networks : int
+        At least 2.
+    progress : callable
+        See `training.train_population`.
+
+    Returns
+    -------
+    list of float
+        Accuracy of each on its own unseen images.
+    """
     histories = train_population(
         population.data,
         population.architecture,
@@ -197,6 +232,17 @@ def recorded(
         Labels; None: all.
     trained : bool
         False: as it was before training.
+
+    Returns
+    -------
+    dict of str to Split
+
+    Raises
+    ------
+    DataError
+        If a checkpoint is missing or damaged.
+    InputError
+        If the activity of a layer is not finite.
     """
     config, images = it.config, it.data.test
     labels = list(population.layers) if layers is None else layers
@@ -227,6 +273,10 @@ def normalised(alignment: torch.Tensor, held_out: torch.Tensor) -> Split:
     Parameters
     ----------
     alignment, held_out : Tensor of shape (n_units, n_alignment), (n_units, n_images)
+
+    Returns
+    -------
+    Split
     """
     mean = alignment.mean(1, keepdim=True)
     length = torch.linalg.vector_norm(alignment - mean)

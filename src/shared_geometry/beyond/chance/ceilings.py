@@ -30,6 +30,10 @@ def with_itself(s: float, kept: float, n_networks: int) -> float:
     kept : float or array
         :math:`\kappa`, the part that its axes keep.
     n_networks : int
+
+    Returns
+    -------
+    float or array
     """
     return s + (kept - s) / n_networks
 
@@ -37,7 +41,16 @@ def with_itself(s: float, kept: float, n_networks: int) -> float:
 def from_others(s: float, kept: float, n_networks: int) -> float:
     r"""Part that the mean of the other networks explains: :math:`s - (\kappa - s)/(N - 1)`.
 
-    Parameters are those of `with_itself`.
+    Parameters
+    ----------
+    s, kept : float or array
+        As in `with_itself`.
+    n_networks : int
+        At least 2.
+
+    Returns
+    -------
+    float or array
     """
     return s - (kept - s) / (n_networks - 1)
 

@@ -55,6 +55,10 @@ def measured(activity: Activity, settings: Settings, model: SRM | None = None) -
     settings : Settings
     model : SRM, optional
         Already fitted; None: it is fitted here.
+
+    Returns
+    -------
+    Measured
     """
     model = fit(activity.alignment, settings) if model is None else model
     x, w = _turned(activity, model)
@@ -68,12 +72,35 @@ def measured(activity: Activity, settings: Settings, model: SRM | None = None) -
 
 
 def intervals(it: Measured, settings: Settings) -> torch.Tensor:
-    """The four measures with their intervals over networks: (measure, bound)."""
+    """The four measures with their intervals over networks.
+
+    Parameters
+    ----------
+    it : Measured
+    settings : Settings
+
+    Returns
+    -------
+    Tensor of shape (4, 3), float64
+        Measure, in the order of `MEASURES`; estimate, low and high.
+    """
     return torch.cat([it.geometry[None], share_intervals(it.variance, settings)])
 
 
 def estimates(activity: Activity, model: SRM) -> torch.Tensor:
-    """The four measures alone, in the order of `MEASURES`; a fraction of the work of `measured`."""
+    """The four measures alone; a fraction of the work of `measured`.
+
+    Parameters
+    ----------
+    activity : Activity
+    model : SRM
+        Fitted to its alignment images.
+
+    Returns
+    -------
+    Tensor of shape (4,), float64
+        In the order of `MEASURES`.
+    """
     x, w = _turned(activity, model)
     geometry = compare_rsms(within_rsms(x).mean(0), shared_rsms(w, x).mean(0))
     variance = variance_explained(model, activity.alignment, activity.held_out)[:3]
@@ -93,6 +120,10 @@ def drawn(
     model : SRM, optional
         Fitted to the activity; only a null that leaves the alignment images alone needs it.
     n_draws : int
+
+    Returns
+    -------
+    Tensor of shape (4, n_draws), float64
     """
     found = []
     for draw in range(n_draws):

@@ -28,7 +28,16 @@ class Stitch(NamedTuple):
     after: Tensor  # mean of B, (units of B, 1)
 
     def __call__(self, X: Tensor) -> Tensor:
-        """What B's layer is given for A's activity X (units x images)."""
+        """What B's layer is given for A's activity.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_units_a, n_images)
+
+        Returns
+        -------
+        Tensor of shape (n_units_b, n_images)
+        """
         return self.after + self.matrix @ (X - self.before)
 
 
@@ -66,12 +75,34 @@ def principal_axes(X: Tensor, k: int, generator: torch.Generator, passes: int = 
 
 
 def rotation(model: SRM, a: int, b: int) -> Stitch:
-    r"""Network a into network b through the space that they share: :math:`W_b W_a^\top`."""
+    r"""Network a into network b through the space that they share: :math:`W_b W_a^\top`.
+
+    Parameters
+    ----------
+    model : SRM
+        Fitted to Tensors.
+    a, b : int
+        Places of the networks in the fit.
+
+    Returns
+    -------
+    Stitch
+    """
     return through(model.w_[a], model.mean_[a], model.w_[b], model.mean_[b])
 
 
 def through(w_a: Tensor, mean_a: Tensor, w_b: Tensor, mean_b: Tensor) -> Stitch:
-    """The same from bases and means: w (units, k), mean (units,)."""
+    """From one network into another by their bases in a shared space.
+
+    Parameters
+    ----------
+    w_a, w_b : Tensor of shape (n_units_a, k), (n_units_b, k)
+    mean_a, mean_b : Tensor of shape (n_units_a,), (n_units_b,)
+
+    Returns
+    -------
+    Stitch
+    """
     return Stitch(w_b @ w_a.mT, mean_a[:, None], mean_b[:, None])
 
 
@@ -89,6 +120,10 @@ def permutation(X: Tensor, Y: Tensor) -> Stitch:
     Parameters
     ----------
     X, Y : Tensor of shape (n_units, n_images)
+
+    Returns
+    -------
+    Stitch
 
     Raises
     ------
@@ -146,12 +181,36 @@ class Ridge:
         Y : Tensor of shape (n_targets, n_images)
         penalty : float
             :math:`\lambda` in units of the mean eigenvalue of X X'.
+
+        Returns
+        -------
+        Stitch
+
+        Raises
+        ------
+        InputError
+            If Y has other images than X, or the penalty is not above 0.
         """
         seen, after = self._seen(Y)
         return Stitch(seen @ self._solved(penalty), self.before, after)
 
     def errors(self, Y: Tensor, X: Tensor, target: Tensor, penalties: Sequence[float]) -> Tensor:
-        """Squared error of each penalty on other images, X and their target: (n_penalties,)."""
+        """Squared error of each penalty on other images.
+
+        Parameters
+        ----------
+        Y : Tensor of shape (n_targets, n_images)
+            Activity that maps are fitted to, on the images of the fit.
+        X : Tensor of shape (n_units, n_other)
+            Activity that is mapped, on other images.
+        target : Tensor of shape (n_targets, n_other)
+            What it should be mapped to.
+        penalties : sequence of float
+
+        Returns
+        -------
+        Tensor of shape (n_penalties,), float64
+        """
         seen, after = self._seen(Y)
         rest, x = target - after, X - self.before
         off = [(rest - seen @ (self._solved(p) @ x)).square().sum() for p in penalties]
@@ -168,6 +227,16 @@ def best_penalty(X: Sequence[Tensor], penalties: Sequence[float] = PENALTIES) ->
     X : sequence of Tensor of shape (n_units, n_images)
         One a network, at least 2; at least 5 images.
     penalties : sequence of float
+
+    Returns
+    -------
+    float
+        One of ``penalties``.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 5 images.
     """
     m = X[0].shape[1]
     if m < LEAST_IMAGES:
