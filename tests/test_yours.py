@@ -1,6 +1,7 @@
 """Networks of one's own: modules to activity, activity to results, a newcomer into a space."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -446,6 +447,7 @@ def test_what_cannot_be_compared_is_refused_in_a_sentence(activities, labels, wo
         ({"alignment_fraction": 1.0}, "alignment_fraction=1.0"),
         ({"bootstrap": 3}, "bootstrap=3"),
         ({"seed": -1}, "seed=-1"),
+        ({"standardise": "no"}, "standardise='no'"),
     ],
 )
 def test_a_choice_that_is_not_allowed_is_refused(choice, words):
@@ -559,6 +561,34 @@ def test_copies_in_few_dimensions_have_one_geometry(k):
     assert verdict.answer == YES
     assert verdict.geometry[0] > 0.999
     assert place(networks[4], networks[:4], components=k).geometry > 0.99
+
+
+@pytest.mark.parametrize("units", [(2,) * 5, (3,) * 5, (3, 5, 4, 3, 8)])
+def test_copies_of_few_units_have_one_geometry_once_they_are_compared_as_they_are(units):
+    s = rng(0).normal(size=(min(units), 300)) + 1
+    networks = [np.linalg.qr(rng(i).normal(size=(n, len(s))))[0] @ s for i, n in enumerate(units)]
+    found = compare(networks, standardise=False, **QUICK)
+    (verdict,) = verdicts(found)
+    assert verdict.answer == YES
+    assert verdict.geometry[0] == pytest.approx(1, abs=1e-9)
+    assert verdict.variance[0] == pytest.approx(1, abs=1e-9)
+    assert verdict.control[1] < 0.5
+    assert not json.loads(found.attrs["choices"])["standardise"]
+    placed = place(networks[-1], networks[:-1], standardise=False)
+    assert placed.geometry == pytest.approx(1, abs=1e-9)
+    carried = placed.space.inverse_transform(placed.respond(networks[-1]))[0]
+    np.testing.assert_allclose(np.asarray(carried)[: units[0]], networks[0], atol=1e-9)
+
+
+def test_networks_compared_as_they_are_share_less_when_one_is_stronger():
+    s = rng(0).normal(size=(3, 300))
+    alike, stronger = ([s, s, factor * s] for factor in (1, 3))
+    share = [verdicts(compare(x, standardise=False, **QUICK))[0].variance[0]
+             for x in (alike, stronger)]  # fmt: skip
+    assert share[0] == pytest.approx(1, abs=1e-9)
+    assert share[1] < 0.8
+    (same,) = verdicts(compare([30 * x for x in alike], standardise=False, **QUICK))
+    assert same.variance[0] == pytest.approx(1, abs=1e-9)
 
 
 def test_a_newcomer_is_described_with_its_control():

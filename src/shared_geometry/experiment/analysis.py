@@ -44,6 +44,7 @@ class Settings(NamedTuple):
     solver: str  # SRM backend
     n_resamples: int  # of a bootstrap interval
     seed: int
+    correlate: bool = True  # cells of RSMs are Pearson correlations; False: cosines
 
 
 class Activity(NamedTuple):
@@ -201,9 +202,9 @@ def compare(
         (kind, class, class); ``rsm_image`` (kind, image, image).
     """
     stacks = {
-        "within, native": within_rsms(native),
-        "between, native": inter_rsms(native),
-        "between, shared": shared_rsms(w, native),
+        "within, native": within_rsms(native, centre=settings.correlate),
+        "between, native": inter_rsms(native, centre=settings.correlate),
+        "between, shared": shared_rsms(w, native, centre=settings.correlate),
     }
     means = {kind: stacks[kind].mean(0) for kind in KINDS}
     within = lower_triangle(stacks.pop("within, native"))

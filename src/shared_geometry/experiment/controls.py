@@ -39,8 +39,9 @@ def shuffled_control(activity: Activity, settings: Settings) -> dict[str, torch.
     control = shuffled(activity, settings.seed)
     model = fit(control.alignment, settings)
     x = centred(control.held_out, stacked(model.mean_))
-    within = lower_triangle(within_rsms(x))
-    between = inter_rsms(x), shared_rsms(stacked(model.w_), x)
+    how = {"centre": settings.correlate}
+    within = lower_triangle(within_rsms(x, **how))
+    between = inter_rsms(x, **how), shared_rsms(stacked(model.w_), x, **how)
     return {
         "control_geometry": torch.stack([geometry(within, triangles(rows)) for rows in between]),
         "control_variance": variance_explained(model, *control[:2]),
@@ -122,14 +123,15 @@ def relabelled_channels(
     n, units, _ = x.shape
     channels = torch.arange(units).expand(n, -1) if channels is None else channels
     present = [c.unique(return_inverse=True)[1] for c in channels]  # 0 to their number
-    within = lower_triangle(within_rsms(x).mean(0))
+    how = {"centre": settings.correlate}
+    within = lower_triangle(within_rsms(x, **how).mean(0))
     found = []
     for draw in range(n_draws):
         generator = torch_generator(settings.seed, "units", draw)
         numbers = [torch.randperm(int(c.max()) + 1, generator=generator)[c] for c in present]
         orders = torch.stack(numbers).argsort(dim=1, stable=True)
         turned = x.gather(1, orders.to(x.device)[..., None].expand_as(x))
-        found.append(correlation(within, lower_triangle(inter_rsms(turned).mean(0))).item())
+        found.append(correlation(within, lower_triangle(inter_rsms(turned, **how).mean(0))).item())
     return torch.tensor(found, dtype=torch.float64)
 
 

@@ -40,7 +40,7 @@ def over_units(w: torch.Tensor, *patterns: torch.Tensor) -> tuple[torch.Tensor, 
     return patterns if _bases(w) is None else tuple(w @ s for s in patterns)
 
 
-def shared_rsms(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def shared_rsms(w: torch.Tensor, x: torch.Tensor, *, centre: bool = True) -> torch.Tensor:
     """RSM of each network with the mean of the others, in the shared space.
 
     Parameters
@@ -48,8 +48,10 @@ def shared_rsms(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     w : Tensor of shape (n_networks, n_units, k)
     x : Tensor of shape (n_networks, n_units, n_images)
         Activity in native space.
+    centre : bool
+        See `rsa.rsm`.
     """
-    return inter_rsms(w.mT @ x, bases=_bases(w))
+    return inter_rsms(w.mT @ x, centre=centre, bases=_bases(w))
 
 
 def responses_of_others(model: SRM, activity: torch.Tensor) -> torch.Tensor:

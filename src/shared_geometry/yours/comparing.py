@@ -28,6 +28,7 @@ def compare(
     *,
     components: int | None = None,
     max_units: int | None = None,
+    standardise: bool = True,
     alignment_fraction: float = 0.8,
     display_images: int = 100,
     bootstrap: int = 2000,
@@ -55,6 +56,11 @@ def compare(
         Of a layer with more units, each network keeps so many, drawn at random.  None: 1000 as in
         the paper, but unless ``components`` is given no more than half of the alignment images,
         since few images leave the rotation of many units undetermined.
+    standardise : bool
+        False: activity is compared as it is, and the cells of RSMs are cosines, the A^T B of the
+        paper's theory.  A rotation leaves these as they are; a mean over units, which
+        standardising and a correlation take off, it moves, by about one part in the number of
+        units.  So of few units False is the better question; networks' scales then count.
     alignment_fraction : float
         Part of the images that SRM is fitted on.
     display_images : int
@@ -90,6 +96,7 @@ def compare(
     how = Choices(
         components=components,
         max_units=max_units,
+        standardise=standardise,
         alignment_fraction=alignment_fraction,
         display_images=display_images,
         bootstrap=bootstrap,
@@ -101,7 +108,7 @@ def compare(
     parts, units, ks = [], [], []
     for label, networks in layers.items():
         most = preparation.units_allowed(how, len(alignment))
-        x, rows = preparation.population(networks, most, how.seed, label)
+        x, rows = preparation.population(networks, most, how, label)
         kept = [len(of_network) for of_network in rows]
         activity = Activity(x[..., alignment], x[..., held_out], classes[held_out])
         units.append(kept)
@@ -149,7 +156,7 @@ def given(
 
 
 def _analysed(activity: Activity, shown: Tensor, k: int, how: Choices) -> dict[str, Tensor]:
-    settings = Settings(k, True, "torch", how.bootstrap, how.seed)
+    settings = Settings(k, True, "torch", how.bootstrap, how.seed, how.standardise)
     found = analyse_layer(activity, shown, None, settings)
     del found["within"]  # large, and for other checkpoints
     return found | controls(activity, settings)

@@ -36,17 +36,19 @@ class Placed(NamedTuple):
     units: list[Tensor]  # of each network and, last, of the newcomer: the rows that were kept
     mean: Tensor  # (n_units,), of the newcomer's units over the alignment images; rows as in w
     size: int  # the newcomer's units, before any were drawn
+    standardised: bool  # whether images were, over units
 
     def respond(self, activity: Array) -> Tensor:
         r"""The newcomer's activity in the space, :math:`W^\top (X - \mu)`.
 
         ``space.inverse_transform`` takes it from there to the units of each network, as they are in
-        ``units``: standardised, and followed by silent ones where a network is smaller.
+        ``units``: standardised, if they were, and followed by silent ones where a network is
+        smaller.
 
         Parameters
         ----------
         activity : array of shape (n_units, n_images)
-            Of the newcomer, on any images; each is standardised over units, as `place` does.
+            Of the newcomer, on any images, as `place` took it.
 
         Returns
         -------
@@ -60,7 +62,7 @@ class Placed(NamedTuple):
         x = matrix(activity, "the newcomer")
         if len(x) != self.size:
             raise InputError(f"the newcomer has {self.size} units, and activity {len(x)}")
-        x = preparation.prepared(x.to(self.w), self.units[-1], len(self.w))
+        x = preparation.prepared(x.to(self.w), self.units[-1], len(self.w), self.standardised)
         return self.w.T @ centred(x, self.mean)
 
 
@@ -71,6 +73,7 @@ def place(
     *,
     components: int | None = None,
     max_units: int | None = None,
+    standardise: bool = True,
     alignment_fraction: float = 0.8,
     seed: int = 0,
 ) -> Placed:
@@ -86,7 +89,7 @@ def place(
     newcomer : array of shape (n_units, n_images)
     networks : list of array of shape (n_units_i, n_images), or array of three dimensions
         One layer of the networks that make the space, two or more, on the same images.
-    labels, components, max_units, alignment_fraction, seed
+    labels, components, max_units, standardise, alignment_fraction, seed
         As in `yours.compare`.
 
     Returns
@@ -101,6 +104,7 @@ def place(
     how = Choices(
         components=components,
         max_units=max_units,
+        standardise=standardise,
         alignment_fraction=alignment_fraction,
         seed=seed,
     )
@@ -115,7 +119,7 @@ def place(
     (layer, everyone), *_ = layers.items()
     alignment, held_out = preparation.split(classes, how)
     most = preparation.units_allowed(how, len(alignment))
-    x, units = preparation.population(everyone, most, how.seed, layer)
+    x, units = preparation.population(everyone, most, how, layer)
     k = preparation.components(how, [len(rows) for rows in units], len(alignment))
     *known, new = x
     space = SRM(k).fit([a[:, alignment] for a in known])
@@ -124,12 +128,12 @@ def place(
     def measured(seen: Tensor) -> tuple[Tensor, Tensor, float, float]:
         w = space.transform_network(new[:, seen])
         unseen = centred(new[:, held_out], new[:, seen].mean(1))
-        between = rsm(*over_units(w, w.T @ unseen, shared))
+        between = rsm(*over_units(w, w.T @ unseen, shared), centre=how.standardise)
         part = explained_power(w.T @ unseen, shared)
         explained = part_of(part, power(unseen), power(new[:, held_out]), new.dtype)
         return w, between, compare_rsms(own, between), explained.item()
 
-    own = rsm(centred(new[:, held_out], new[:, alignment].mean(1)))
+    own = rsm(centred(new[:, held_out], new[:, alignment].mean(1)), centre=how.standardise)
     w, between, geometry, variance = measured(alignment)
     orders = [random_order(len(alignment), how.seed, "newcomer", i) for i in range(N_SHUFFLES)]
     shuffled = [measured(alignment[order]) for order in orders]
@@ -145,4 +149,5 @@ def place(
         units,
         new[:, alignment].mean(1),
         len(everyone[-1]),
+        how.standardise,
     )

@@ -32,6 +32,7 @@ class Choices(Numbers):
 
     components: int | None = Field(None, ge=2)
     max_units: int | None = Field(None, ge=2)
+    standardise: bool = True
     alignment_fraction: float = Field(0.8, gt=0, lt=1)
     display_images: int = Field(100, ge=2, le=2000)
     bootstrap: int = Field(2000, ge=10, le=1_000_000)
@@ -82,33 +83,36 @@ def components(how: Choices, units: Sequence[int], n_alignment: int) -> int:
 
 
 def population(
-    networks: Sequence[Tensor], max_units: int, seed: int, layer: str
+    networks: Sequence[Tensor], max_units: int, how: Choices, layer: str
 ) -> tuple[Tensor, list[Tensor]]:
-    """The networks of one layer as one array, each image's activity standardised over units.
+    """The networks of one layer as one array, prepared as ``how`` says.
 
     Parameters
     ----------
     networks : sequence of Tensor of shape (n_units_i, n_images)
     max_units : int
         Units that are kept of a larger network, drawn at random by `draw_units`.
-    seed, layer : int, str
-        Of the draws.
+    how : Choices
+        Seed of the draws, and whether each image's activity is standardised over units.
+    layer : str
 
     Returns
     -------
     x : Tensor of shape (n_networks, n_units, n_images)
-        Columns of mean 0 and variance 1.  ``n_units`` is that of the largest network; smaller ones
-        have rows of zeros below, and columns of the same length.
+        Columns of mean 0 and variance 1, if standardised.  ``n_units`` is that of the largest
+        network; smaller ones have rows of zeros below, and columns of the same length.
     units : list of Tensor of shape (n_units_i,)
         Which rows were kept of each network.
     """
-    units = [draw_units(len(x), max_units, seed, i, layer) for i, x in enumerate(networks)]
+    units = [draw_units(len(x), max_units, how.seed, i, layer) for i, x in enumerate(networks)]
     most = max(map(len, units))
-    x = [prepared(x, rows, most) for x, rows in zip(networks, units, strict=True)]
+    x = [prepared(x, rows, most, how.standardise) for x, rows in zip(networks, units, strict=True)]
     return torch.stack(x), units
 
 
-def prepared(x: Tensor, rows: Tensor, most: int) -> Tensor:
-    """One network as `population` has it: its rows ``rows``, standardised, and silent ones."""
-    kept = standardise(x[rows])
-    return pad(kept * (most / len(kept)) ** 0.5, (0, 0, 0, most - len(kept)))
+def prepared(x: Tensor, rows: Tensor, most: int, standardised: bool) -> Tensor:
+    """One network as `population` has it: its rows ``rows``, and silent ones up to ``most``."""
+    kept = x[rows]
+    if standardised:
+        kept = standardise(kept) * (most / len(kept)) ** 0.5
+    return pad(kept, (0, 0, 0, most - len(kept)))
