@@ -85,6 +85,11 @@ def test_populations_are_read_by_their_names(tmp_path):
     assert list(load_published(tmp_path)) == [NAME, f"{NAME}-paper", "mine"]
 
 
+def test_a_folder_of_populations_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"there is no folder .*mistyped; expected one with files"):
+        load_published(tmp_path / "mistyped")
+
+
 @pytest.mark.parametrize("name", ["cifar100-convnet", "cifar100-convnet-paper"])
 def test_results_under_the_name_of_another_condition_are_refused(tmp_path, name):
     save_results(population("paper"), tmp_path / f"{name}.nc")

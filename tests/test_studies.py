@@ -265,6 +265,14 @@ def test_published_answers_are_found_by_their_titles_and_judged_in_the_ledger(tr
     assert 'href="trial.html#trial"' in table
 
 
+def test_a_folder_of_answers_that_is_not_there_is_named_unless_there_may_be_none(tmp_path):
+    gone = tmp_path / "gone"
+    with pytest.raises(DataError, match=r"there is no folder .*gone"):
+        studies.published("chance", gone)
+    assert studies.published("chance", gone, optional=True) == {}
+    assert {row.verdict for row in ledger.beyond_rows(gone)} == {NOT_RUN}
+
+
 def test_a_foreign_file_among_the_published_is_named(trial, tmp_path):
     (tmp_path / "trial-x.nc").write_text("foreign")
     with pytest.raises(DataError, match=r"trial-x\.nc cannot be read"):

@@ -28,6 +28,20 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def files_in(folder: str | os.PathLike, pattern: str) -> list[Path]:
+    """Files of a folder whose names match ``pattern``, sorted by what stands before the ending.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}; expected one with files {pattern}")
+    return sorted(folder.glob(pattern), key=lambda path: path.stem)
+
+
 def writable_folder(path: str | os.PathLike) -> Path:
     """``path`` as a folder that exists and takes files.
 

@@ -18,7 +18,7 @@ from types import ModuleType
 import xarray as xr
 
 from shared_geometry import beyond
-from shared_geometry.basics.files import reuse, writable_folder
+from shared_geometry.basics.files import files_in, reuse, writable_folder
 from shared_geometry.basics.labelled import read_labelled, write_labelled
 from shared_geometry.basics.locking import locked
 from shared_geometry.basics.provenance import provenance, source_digest
@@ -185,16 +185,29 @@ def live_name(config: Config) -> str:
     return f"{short}, live"
 
 
-def published(name: str, folder: str | Path) -> dict[str, xr.Dataset]:
+def published(name: str, folder: str | Path, *, optional: bool = False) -> dict[str, xr.Dataset]:
     """Answers of a study that lie in ``folder`` as ``<name>-<condition>.nc``, by their titles.
+
+    Parameters
+    ----------
+    name : str
+    folder : path
+    optional : bool
+        A folder that is not there holds no answers.
+
+    Returns
+    -------
+    dict of str to xarray.Dataset
 
     Raises
     ------
     DataError
-        If one cannot be read, or two have one title.
+        If there is no folder, an answer cannot be read, or two have one title.
     """
     found: dict[str, xr.Dataset] = {}
-    for path in sorted(Path(folder).glob(f"{name}-*.nc")):
+    if optional and not Path(folder).exists():
+        return found
+    for path in files_in(folder, f"{name}-*.nc"):
         answer = load_study(name, path)
         if (title := answer.attrs["title"]) in found:
             raise DataError(f"{path.name} is a second answer of {name} for {title}; keep one")

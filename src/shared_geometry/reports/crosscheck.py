@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from shared_geometry.basics import markdown
+from shared_geometry.basics.files import files_in
 from shared_geometry.basics.wording import NAMES, layer_name, number
 from shared_geometry.errors import DataError
 from shared_geometry.experiment.results import config_of, load_results
@@ -37,10 +38,10 @@ def published(folder: str | Path) -> list[tuple[xr.Dataset, list[xr.Dataset]]]:
     Raises
     ------
     DataError
-        If a file is damaged, or there is none of ours to compare with.
+        If there is no folder, a file is damaged, or there is none of ours to compare with.
     """
     names: dict[str, dict[str, xr.Dataset]] = {}
-    for path in sorted(Path(folder).glob("*.nc")):
+    for path in files_in(folder, "*.nc"):
         found = load_results(path)
         solver = config_of(found).solver
         names.setdefault(path.stem.removesuffix(f"-{solver}"), {})[solver] = found

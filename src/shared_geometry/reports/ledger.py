@@ -123,13 +123,14 @@ def beyond_rows(
     Parameters
     ----------
     folder : path
-        Holds answers of studies as ``<study>-<condition>.nc``, see `studies.published`.
+        Holds answers of studies as ``<study>-<condition>.nc``, see `studies.published`; no folder
+        holds none.
     conditions : mapping, optional
         From `populations.conditions`, for the claim that is about their course.
     """
     rows = []
     for name in studies.names():
-        claim, answers = studies.claim_of(name), studies.published(name, folder)
+        claim, answers = studies.claim_of(name), studies.published(name, folder, optional=True)
         if not answers:
             rows.append(_judged(claim, "", name, None))
         rows += [

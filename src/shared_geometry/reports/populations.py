@@ -6,6 +6,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from shared_geometry.basics.files import files_in
 from shared_geometry.basics.wording import NAMES
 from shared_geometry.claims.catalogue import CONDITIONS, Condition
 from shared_geometry.config import Config
@@ -73,10 +74,10 @@ def load_published(folder: str | Path) -> dict[str, xr.Dataset]:
     Raises
     ------
     DataError
-        If a file cannot be read, or holds another condition than its name says.
+        If there is no folder, a file cannot be read, or one holds another condition than its name
+        says.
     """
-    paths = {path.stem: path for path in Path(folder).glob("*.nc")}
-    found = {name: load_results(paths[name]) for name in sorted(paths)}
+    found = {path.stem: load_results(path) for path in files_in(folder, "*.nc")}
     for name, results in found.items():
         _check(name, results)
     return found
