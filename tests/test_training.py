@@ -696,6 +696,10 @@ def test_the_digest_changes_with_all_that_a_network_depends_on(data):
         ({"stem": "none"}, "stem='none'"),
         ({"device": "tpu"}, "device='tpu'"),
         ({"precision": "int8"}, "precision='int8'"),
+        ({"seed": -1}, "seed=-1 is not allowed"),
+        ({"seed": 0.5}, "seed=0.5"),
+        ({"save_every": None}, "save_every=None is not allowed: seconds, 0 or more"),
+        ({"save_every": math.nan}, "save_every=nan"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(

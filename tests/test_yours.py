@@ -2,6 +2,7 @@
 
 import copy
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 import xarray as xr
 from conftest import ROOT
 from scipy.linalg import orthogonal_procrustes
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from shared_geometry import figures
@@ -32,7 +33,7 @@ from shared_geometry.publishing.new_page import add_page
 from shared_geometry.publishing.pictures import pictures_of
 from shared_geometry.reports import report
 from shared_geometry.reports import yours as yours_report
-from shared_geometry.rsa import consistency, within_rsms
+from shared_geometry.rsa import consistency, rsm, within_rsms
 from shared_geometry.srm import SRM
 from shared_geometry.theory.known_answers import principal_response, three_kinds
 from shared_geometry.yours import compare, place, record
@@ -304,6 +305,18 @@ def test_networks_that_do_the_same_for_every_image_show_nothing():
     placed = place(same[0], same[1:], LABELS)
     assert placed.geometry == 0
     assert np.isnan(placed.variance)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(Tensor.to_sparse, "a sparse_coo tensor"), (Tensor.to_sparse_csr, "a sparse_csr tensor"),
+     (lambda x: x.to("meta"), "a meta tensor")],
+)  # fmt: skip
+def test_tensors_that_do_not_hold_every_number_are_refused(kind, words):
+    networks = [kind(torch.as_tensor(x)) for x in turned()]
+    for measure in (compare, SRM().fit, lambda x: rsm(x[0])):
+        with pytest.raises(InputError, match=rf"{words} of shape \({UNITS}, {IMAGES}\) came"):
+            measure(networks)
 
 
 def test_masked_values_are_refused():
@@ -902,10 +915,18 @@ def test_a_layer_that_cannot_be_recorded_is_refused(layers, words):
     assert not any(m._forward_hooks for network in networks for m in network.modules())
 
 
+def scripted():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch wants others to use something newer
+        return torch.jit.script(small(1)[0])
+
+
 @pytest.mark.parametrize(
     ("networks", "images", "words"),
     [
         ([], some_images(), "no networks"),
+        ([scripted()], some_images(), "network 0 is a RecursiveScriptModule, whose layers cannot"),
+        (small(), some_images().to_sparse(), "a sparse_coo tensor of shape .* came"),
         (["resnet18"], some_images(), "network 0 is a str; expected an nn.Module"),
         (small(1) * 2, some_images(), "networks 0 and 1 are one and the same"),
         (small(), some_images()[:0], "images are empty"),

@@ -16,10 +16,20 @@ def as_tensor(array: Array, *, dtype: torch.dtype | None = None) -> torch.Tensor
     Raises
     ------
     InputError
-        If it is no array of numbers, or some of it is masked.
+        If it is no array of numbers, or some of it is masked or is not there.
     """
-    tensor = array if isinstance(array, torch.Tensor) else _over(_numbers(array))
+    tensor = _dense(array) if isinstance(array, torch.Tensor) else _over(_numbers(array))
     return tensor if dtype is None else tensor.to(dtype)
+
+
+def _dense(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.layout != torch.strided or tensor.is_meta:
+        kind = "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
+        raise InputError(
+            f"a {kind} tensor of shape {tuple(tensor.shape)} came; expected one that holds every "
+            "number, as to_dense() makes of a sparse one"
+        )
+    return tensor
 
 
 def _numbers(array: Any) -> np.ndarray:

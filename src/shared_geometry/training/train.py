@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
+from numbers import Integral, Real
 
 import torch
 
@@ -109,6 +110,13 @@ def _settle() -> None:
     torch.set_flush_denormal(True)
 
 
+def _check_numbers(seed: int, save_every: float) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**63:
+        raise InputError(f"seed={seed!r} is not allowed: a whole number from 0 to 2**63 - 1")
+    if isinstance(save_every, bool) or not isinstance(save_every, Real) or not save_every >= 0:
+        raise InputError(f"save_every={save_every!r} is not allowed: seconds, 0 or more")
+
+
 def _job(
     dataset: Dataset,
     architecture: str,
@@ -120,6 +128,7 @@ def _job(
     precision: str,
     save_every: float,
 ) -> Job:
+    _check_numbers(seed, save_every)
     place = resolve_device(device)
     job = Job(
         data=dataset,

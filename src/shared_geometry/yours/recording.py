@@ -179,6 +179,11 @@ def _networks(networks: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
     for i, network in enumerate(networks):
         if not isinstance(network, nn.Module):
             raise InputError(f"network {i} is a {type(network).__name__}; expected an nn.Module")
+        if isinstance(network, torch.jit.ScriptModule):
+            raise InputError(
+                f"network {i} is a {type(network).__name__}, whose layers cannot be watched; give "
+                "the module that it was made from"
+            )
         for j in range(i):
             if networks[j] is network:
                 raise InputError(f"networks {j} and {i} are one and the same object")
