@@ -273,6 +273,7 @@ def test_unrelated_networks_agree_on_as_many_neighbours_as_chance_says():
         (lambda: transport(normal(97, 101)), "9797 copies"),
         (lambda: mutual_neighbours(normal(4, 4), normal(4, 4), 4), "k=4 neighbours of 4"),
         (lambda: mutual_neighbours(normal(4, 4), normal(5, 5)), "of the same images"),
+        (lambda: mutual_neighbours(normal(5, 5) * np.nan, normal(5, 5), 3), "hold NaN"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(call, message):

@@ -184,7 +184,7 @@ def mutual_neighbours(R1: Array, R2: Array, k: int = NEIGHBOURS) -> float:
     Raises
     ------
     InputError
-        If the matrices are not square and of one size, or k is not from 1 to M - 1.
+        If the matrices are not square and of one size or hold NaN, or k is not from 1 to M - 1.
     """
     r1, r2 = as_tensor(R1), as_tensor(R2)
     if r1.shape != r2.shape or r1.dim() != 2 or r1.shape[0] != r1.shape[1]:
@@ -194,6 +194,8 @@ def mutual_neighbours(R1: Array, R2: Array, k: int = NEIGHBOURS) -> float:
         )
     if not 1 <= k < len(r1):
         raise InputError(f"k={k} neighbours of {len(r1)} images: from 1 to {len(r1) - 1}")
+    if r1.isnan().any() or r2.isnan().any():
+        raise InputError("similarities hold NaN: what is not known has no order")
     own = torch.eye(len(r1), dtype=torch.bool, device=r1.device)
     member = [
         torch.zeros_like(own).scatter_(1, r.masked_fill(own, -torch.inf).topk(k, 1).indices, True)
