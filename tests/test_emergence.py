@@ -114,7 +114,10 @@ def test_what_is_covered_between_checkpoints_is_interpolated(results):
 
 
 def test_after_the_end_all_is_covered(results):
-    assert (covered_by(way(with_course(results, two([0.6, 0.4]))), 9.0) == 1).all()
+    covered = way(with_course(results, two([0.6, 0.4])))
+    assert (covered_by(covered, 9.0) == 1).all()
+    covered[0] = np.nan  # no way to go
+    assert covered_by(covered, 9.0)[0].isnull().all()
 
 
 # Accuracy.

@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from shared_geometry.errors import InputError
 from shared_geometry.rsa import compare_rsms, inter_rsms, rsm, within_rsms
 from shared_geometry.similarity.cca import canonical, correlations, leading, pwcca, svcca, whitening
-from shared_geometry.similarity.comparison import MEASURES
+from shared_geometry.similarity.comparison import MEASURES, compare, network
 from shared_geometry.similarity.moments import debiased_cka, linear_cka, moments, mutual_neighbours
 from shared_geometry.similarity.shape import (
     angular_distance,
@@ -251,6 +251,9 @@ def test_neighbours_are_those_of_scikit_learn():
     cosines = [rsm(z, centre=False) for z in (x, y)]
     assert mutual_neighbours(*cosines, k=6) == pytest.approx(expected)
     assert mutual_neighbours(*cosines, k=39) == 1
+    whole = [(1000 * r).round() for r in cosines]
+    counted = mutual_neighbours(*(r.long() for r in whole), k=6)
+    assert counted == mutual_neighbours(*whole, k=6)
 
 
 def test_unrelated_networks_agree_on_as_many_neighbours_as_chance_says():
@@ -274,6 +277,10 @@ def test_unrelated_networks_agree_on_as_many_neighbours_as_chance_says():
         (lambda: mutual_neighbours(normal(4, 4), normal(4, 4), 4), "k=4 neighbours of 4"),
         (lambda: mutual_neighbours(normal(4, 4), normal(5, 5)), "of the same images"),
         (lambda: mutual_neighbours(normal(5, 5) * np.nan, normal(5, 5), 3), "hold NaN"),
+        (
+            lambda: compare(*(network(normal(n, 40), normal(n, 20)) for n in (6, 5))),
+            "networks of 6 and 5 units",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused(call, message):

@@ -61,6 +61,11 @@ def expansion(n: int, level: float = 0.95) -> float:
     -------
     float
         Above 1.
+
+    Raises
+    ------
+    InputError
+        If ``level`` is not between 0 and 1.
     """
     tail = _upper_tail(level)
     return math.sqrt(n / (n - 1)) * float(stats.t.ppf(tail, n - 1) / stats.norm.ppf(tail))

@@ -193,7 +193,7 @@ def published(name: str, folder: str | Path, *, optional: bool = False) -> dict[
     name : str
     folder : path
     optional : bool
-        A folder that is not there holds no answers.
+        True: a folder that is not there holds no answers, and is no error.
 
     Returns
     -------
@@ -203,6 +203,8 @@ def published(name: str, folder: str | Path, *, optional: bool = False) -> dict[
     ------
     DataError
         If there is no folder, an answer cannot be read, or two have one title.
+    InputError
+        If an answer is of a study that there is not.
     """
     found: dict[str, xr.Dataset] = {}
     if optional and not Path(folder).exists():

@@ -125,7 +125,7 @@ def arrivals(covered: xr.DataArray, level: float = NEARLY) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        NaN where the curve ends below ``level``.
+        NaN where the curve ends below ``level``, or is not known.
     """
     flipped = covered.sel(bound=["estimate", "high", "low"])
     epochs = covered.checkpoint.values
@@ -146,7 +146,8 @@ def covered_by(covered: xr.DataArray, epoch: float = FIRST) -> xr.DataArray:
     -------
     xarray.DataArray
     """
-    return covered.interp(checkpoint=epoch, kwargs={"fill_value": 1.0}).drop_vars("checkpoint")
+    found = covered.interp(checkpoint=epoch, kwargs={"fill_value": 1.0}).drop_vars("checkpoint")
+    return found.where(covered.isel(checkpoint=-1, drop=True).notnull())
 
 
 def accuracy_way(results: xr.Dataset) -> xr.DataArray:
@@ -220,7 +221,7 @@ def early(results: xr.Dataset) -> float:
     Parameters
     ----------
     results : xarray.Dataset
-        From `experiment.run`.
+        From `experiment.run`, with a checkpoint in the first epoch before the last one.
 
     Returns
     -------

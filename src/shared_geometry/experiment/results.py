@@ -229,6 +229,8 @@ def config_of(results: xr.Dataset) -> Config:
     ------
     DataError
         If no run made them, but a comparison of networks of your own.
+    InputError
+        If another version made them, whose config had other fields.
     """
     if "config" not in results.attrs:
         raise DataError("these results hold no config: no run of an experiment made them")

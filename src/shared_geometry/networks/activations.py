@@ -61,6 +61,11 @@ def layer_sizes(
     -------
     dict of str to int
         By label, in the order of ``layers``.
+
+    Raises
+    ------
+    InputError
+        If a layer is unknown, or ResNet18 was built for images of another size.
     """
     sizes: dict[str, int] = {}
 

@@ -76,7 +76,8 @@ class Page:
         ----------
         root : Path
         preset : str, optional
-            In place of the page's own, where the chapter has one; None: as it is.
+            In place of the page's own, where the chapter has one; None: as it is.  ``"smoke"``
+            puts the page's ``smoke`` parameters in place, too.
 
         Returns
         -------
@@ -228,6 +229,11 @@ def write_notebooks(root: Path) -> list[Path]:
     -------
     list of Path
         Those that changed.
+
+    Raises
+    ------
+    DataError, InputError
+        As `read_pages` does.
     """
     import nbformat
     from papermill.parameterize import parameterize_notebook

@@ -40,7 +40,7 @@ def _write_if_changed(content: bytes, target: Path) -> bool:
 def stage(root: Path, build: Path, pages: Iterable[Page]) -> bool:
     """Bring ``build/stage`` up to date, and say whether Sphinx would miss what changed there.
 
-    It looks at pages alone: it misses pages that are gone, and styles and scripts that changed.
+    Sphinx looks at pages alone: it misses files that are gone, and all but pages that changed.
 
     Parameters
     ----------

@@ -123,8 +123,8 @@ def beyond_rows(
     Parameters
     ----------
     folder : path
-        Holds answers of studies as ``<study>-<condition>.nc``, see `studies.published`; no folder
-        holds none.
+        Holds answers of studies as ``<study>-<condition>.nc``, see `studies.published`; one
+        that is not there holds none.
     conditions : mapping, optional
         From `populations.conditions`, for the claim that is about their course.
     """

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 
+from shared_geometry.errors import InputError
 from shared_geometry.rsa import compare_rsms, rsm
 from shared_geometry.similarity.cca import (
     SVCCA_VARIANCE,
@@ -54,6 +55,11 @@ def network(alignment: torch.Tensor, held_out: torch.Tensor) -> Network:
     Returns
     -------
     Network
+
+    Raises
+    ------
+    InputError
+        If activity is not of that form, or holds NaN or infinite values.
     """
     fit = centred(alignment)
     axes, variance = whitening(fit.xx)
@@ -113,7 +119,7 @@ def compare(a: Network, b: Network) -> dict[str, float]:
     Parameters
     ----------
     a, b : Network
-        From `network`, of the same images.
+        From `network`, of the same images and equally many units.
 
     Returns
     -------
@@ -122,7 +128,11 @@ def compare(a: Network, b: Network) -> dict[str, float]:
     Raises
     ------
     InputError
-        If the networks differ in their number of units or of images.
+        If the networks differ in their number of units or of images, or fewer than 4 images are
+        held out.
     """
+    units = [len(n.recorded) for n in (a, b)]
+    if units[0] != units[1]:
+        raise InputError(f"networks of {units[0]} and {units[1]} units; expected equally many")
     found = _of_rsms(a, b) | of_maps(a, b)
     return {name: found[name] for name in MEASURES}

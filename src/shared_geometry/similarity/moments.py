@@ -184,9 +184,9 @@ def mutual_neighbours(R1: Array, R2: Array, k: int = NEIGHBOURS) -> float:
     Raises
     ------
     InputError
-        If the matrices are not square and of one size or hold NaN, or k is not from 1 to M - 1.
+        If the matrices are not square, differ in size or hold NaN, or k is not from 1 to M - 1.
     """
-    r1, r2 = as_tensor(R1), as_tensor(R2)
+    r1, r2 = (r if r.is_floating_point() else r.double() for r in map(as_tensor, (R1, R2)))
     if r1.shape != r2.shape or r1.dim() != 2 or r1.shape[0] != r1.shape[1]:
         raise InputError(
             f"similarities of shapes {tuple(r1.shape)} and {tuple(r2.shape)}: both (n_images, "

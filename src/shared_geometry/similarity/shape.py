@@ -103,7 +103,7 @@ def cosine(q: torch.Tensor, m: PairMoments) -> float:
     Parameters
     ----------
     q : Tensor of shape (n_units_x, n_units_y)
-        Takes Y to X, for example from `rotation`.
+        Orthonormal; takes Y to X, for example from `rotation`.
     m : PairMoments
 
     Returns
@@ -219,8 +219,8 @@ def explained(q: torch.Tensor, m: PairMoments) -> float:
 
     Parameters
     ----------
-    q : Tensor of shape (n_units_x, n_units_y)
-        Takes Y to X, its transpose X to Y.
+    q : Tensor of shape (n_units, n_units)
+        Orthogonal: takes Y to X, its transpose X to Y.
     m : PairMoments
 
     Returns

@@ -107,14 +107,14 @@ def balanced_start(
     Parameters
     ----------
     scale : float
-        Root of the mean of the singular values' squares.
+        Root of the mean square of the singular values other than 0, to expect.
     n_networks, sizes, rng
         As in `random_start`.
 
     Returns
     -------
     tuple of ndarray of shape (n_networks, n_units_out, n_units_in)
-        Of as many dimensions as the smallest of ``sizes``.
+        Of rank ``min(sizes)``.
     """
     rank = min(sizes)
     frames = [np.linalg.qr(rng.normal(size=(n_networks, n, rank)))[0] for n in sizes]

@@ -185,7 +185,7 @@ def of_many(networks: Sequence[np.ndarray]) -> tuple[float, float, float]:
     Raises
     ------
     InputError
-        If there are fewer than 2 networks.
+        If there are fewer than 2 networks, images differ in number, or as `SRM.fit` does.
     """
     from shared_geometry.srm import SRM
 

@@ -34,11 +34,11 @@ class Recipe:
         ``plateau`` lowers the rate when the test loss has stopped falling; ``onecycle`` lets it
         rise from zero over the first steps and fall to zero over the rest, in straight lines.
     least_rate : float
-        Below which ``plateau`` does not go.
+        Below which ``plateau`` does not go, ``decay`` apart.
     factor : float
         By which ``plateau`` multiplies the rate.
     patience : int
-        Epochs in which the test loss has not fallen by 1e-4, after which it does.
+        Epochs without a fall of the test loss by 1e-4, after which ``plateau`` lowers the rate.
     warm_up : float
         Part of all steps in which ``onecycle`` rises.
     decay : float

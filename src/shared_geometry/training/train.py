@@ -69,6 +69,11 @@ def training_digest(
     Returns
     -------
     str
+
+    Raises
+    ------
+    InputError
+        If ``device`` or ``precision`` is not allowed here.
     """
     content = {
         "format": _FORMATS.get(architecture, 2),

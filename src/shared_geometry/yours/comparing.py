@@ -36,9 +36,9 @@ def compare(
 ) -> xr.Dataset:
     """Whether networks are rotations of one another: what an experiment measures, for any networks.
 
-    In every layer, each image's activity is standardised over units; orthonormal bases are found by
-    SRM on one part of the images (the alignment set), and everything is measured on the rest, the
-    controls included.
+    In every layer, each image's activity is standardised over units (unless ``standardise`` is
+    False); orthonormal bases are found by SRM on one part of the images (the alignment set), and
+    everything is measured on the rest, the controls included.
 
     Parameters
     ----------
@@ -85,8 +85,8 @@ def compare(
 
     Notes
     -----
-    Networks of different sizes get silent units until they are equally many, and each image's
-    pattern the same length in all of them.  RSMs and rotations see no silent units.
+    Networks of different sizes get silent units until they are equally many, and, if standardised,
+    each image's pattern the same length in all of them.  RSMs and rotations see no silent units.
 
     Arrays do not say which units make up a channel, so ``control_native`` puts single units in a
     random order (`controls.relabelled_channels`).  For a convolutional layer its range can

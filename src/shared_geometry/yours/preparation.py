@@ -28,7 +28,7 @@ class Numbers(Parameters):
 
 
 class Choices(Numbers):
-    """What a comparison lets one choose, as the fields of these names in `Config`."""
+    """What a comparison lets one choose; all but ``standardise`` as the fields of `Config`."""
 
     components: int | None = Field(None, ge=2)
     max_units: int | None = Field(None, ge=2)
@@ -99,8 +99,8 @@ def population(
     Returns
     -------
     x : Tensor of shape (n_networks, n_units, n_images)
-        Columns of mean 0 and variance 1, if standardised.  ``n_units`` is that of the largest
-        network; smaller ones have rows of zeros below, and columns of the same length.
+        If standardised, columns of mean 0 and variance 1.  ``n_units`` is that of the largest
+        network; smaller ones have rows of zeros below, and, if standardised, columns as long.
     units : list of Tensor of shape (n_units_i,)
         Which rows were kept of each network.
     """

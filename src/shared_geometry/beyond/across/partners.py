@@ -186,12 +186,17 @@ def train(population: Population, it: Plan, n_networks: int, progress: Progress)
     n_networks : int
         At least 2.
     progress : callable
-        See `training.train_population`.
+        Called as ``progress(stage, done, total, note)``.
 
     Returns
     -------
     list of float
         Accuracy of each on its own unseen images.
+
+    Raises
+    ------
+    InputError
+        As `train_population` does.
     """
     histories = train_population(
         population.data,

@@ -210,6 +210,11 @@ class Ridge:
         Returns
         -------
         Tensor of shape (n_penalties,), float64
+
+        Raises
+        ------
+        InputError
+            As `onto` does.
         """
         seen, after = self._seen(Y)
         rest, x = target - after, X - self.before
@@ -236,7 +241,7 @@ def best_penalty(X: Sequence[Tensor], penalties: Sequence[float] = PENALTIES) ->
     Raises
     ------
     InputError
-        If there are fewer than 5 images.
+        If there are fewer than 5 images, or a penalty is not above 0.
     """
     m = X[0].shape[1]
     if m < LEAST_IMAGES:
