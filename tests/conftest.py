@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("browsing")  # so that its checks say what they found
+
 ROOT = Path(__file__).resolve().parents[1]
 CHROMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, CHROMES)), None)

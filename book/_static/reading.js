@@ -1,4 +1,5 @@
-/* What is wider than a narrow screen scrolls by itself, and can be reached from the keyboard. */
+/* What is wider than a narrow screen scrolls by itself, and can be reached from the keyboard; what
+   opens a part of the contents says which. */
 (() => {
   "use strict";
 
@@ -25,7 +26,15 @@
     }
   }
 
+  function name() {
+    for (const toggle of document.querySelectorAll("summary:has(> .toctree-toggle)")) {
+      const above = toggle.closest("li").querySelector("a");
+      toggle.setAttribute("aria-label", `Pages below ${above.textContent}`);
+    }
+  }
+
   window.addEventListener("load", () => {
+    name();
     const typeset = window.MathJax && window.MathJax.startup && window.MathJax.startup.promise;
     Promise.resolve(typeset).then(() => {
       mark();
