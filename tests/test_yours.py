@@ -593,6 +593,14 @@ def test_copies_of_few_units_have_one_geometry_once_they_are_compared_as_they_ar
     np.testing.assert_allclose(np.asarray(carried)[: units[0]], networks[0], atol=1e-9)
 
 
+@pytest.mark.parametrize(("standardise", "letter"), [(True, "r"), (False, "cos")])
+def test_figures_call_cells_what_they_are(standardise, letter):
+    found = compare({"a": turned(), "b": turned(seed=9)}, LABELS, standardise=standardise, **QUICK)
+    for figure in (figures.rsm_explorer(found), figures.rsm_grid(found)):
+        assert figure.layout.coloraxis.colorbar.ticktext[0] == f"{letter} = −1"
+        assert all(f"{letter} = %{{z" in trace.hovertemplate for trace in figure.data)
+
+
 def test_networks_compared_as_they_are_share_less_when_one_is_stronger():
     s = rng(0).normal(size=(3, 300))
     alike, stronger = ([s, s, factor * s] for factor in (1, 3))

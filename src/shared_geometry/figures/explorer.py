@@ -11,7 +11,7 @@ from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.wording import layer_name, moment, number
 from shared_geometry.claims.judging import HIGH
 from shared_geometry.figures import style
-from shared_geometry.figures.rsm import correlations, rsm_panels
+from shared_geometry.figures.rsm import cell_letter, correlations, rsm_panels
 
 CELLS = {"image": 280_000, "class": 80_000}  # of a figure's matrices: what a page can carry
 MOST_CLASSES = 30  # of more than these, as many evenly spaced ones are shown
@@ -166,6 +166,7 @@ def rsm_explorer(
         },
         title=_title(level, last, first),
         labels=labels,
+        letter=cell_letter(results),
         menu=menu,
         slider=slider,
     )

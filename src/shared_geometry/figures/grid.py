@@ -11,7 +11,7 @@ from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.wording import layer_name, moment, number
 from shared_geometry.figures import style
 from shared_geometry.figures.explorer import HEADINGS, some_classes
-from shared_geometry.figures.rsm import CELL, colour_axis, correlations
+from shared_geometry.figures.rsm import CELL, cell_letter, colour_axis, correlations
 
 _MOST_CLASSES, _MOST_COLUMNS = 20, 6  # of more classes and checkpoints, as many are shown
 _WIDE, _NARROW = 470, 190  # pixels for all columns on a desktop, on a phone
@@ -70,6 +70,7 @@ def rsm_grid(results: xr.Dataset, *, reading: str = "published") -> go.Figure:
     gap = max(1, len(classes) // 8)
     down = _places(rows, classes, gap)
     across = _places([f"epoch {c}" for c in columns], classes, gap)
+    letter = cell_letter(results)
     figure = go.Figure(
         [
             go.Heatmap(
@@ -79,7 +80,7 @@ def rsm_grid(results: xr.Dataset, *, reading: str = "published") -> go.Figure:
                 name=heading,
                 visible=kind == "between, shared",
                 hoverongaps=False,
-                hovertemplate=f"%{{y}}<br>%{{x}}<br>r = {CELL}<extra></extra>",
+                hovertemplate=f"%{{y}}<br>%{{x}}<br>{letter} = {CELL}<extra></extra>",
                 **correlations(mosaic(some.rsm_class.sel(kind=kind).values, gap)),
             )
             for kind, heading in HEADINGS.items()
@@ -88,7 +89,7 @@ def rsm_grid(results: xr.Dataset, *, reading: str = "published") -> go.Figure:
     stride, middle = len(classes) + gap, (len(classes) - 1) // 2
     plain = {"type": "category", "showgrid": False, "constrain": "domain"}
     figure.update_layout(
-        coloraxis=colour_axis((-1.0, 1.0)),
+        coloraxis=colour_axis((-1.0, 1.0), letter),
         xaxis={**plain, "tickvals": across[middle::stride], "ticktext": columns, "title": "epoch"},
         yaxis={
             **plain,

@@ -1,10 +1,12 @@
 """Similarity matrices as heatmaps, side by side, on one colour scale."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+import xarray as xr
 
 from shared_geometry.experiment.results import RSM_STEP
 from shared_geometry.figures import style
@@ -29,7 +31,15 @@ def _image_names(labels: Sequence[str]) -> list[str]:
     ]
 
 
-def _heatmap(matrix: np.ndarray, names: list[str], panel: int, title: str) -> go.Heatmap:
+def cell_letter(results: xr.Dataset) -> str:
+    """What cells of RSMs are: r, correlations; cos, cosines, of networks compared as they are."""
+    standardised = json.loads(results.attrs.get("choices", "{}")).get("standardise", True)
+    return "r" if standardised else "cos"
+
+
+def _heatmap(
+    matrix: np.ndarray, names: list[str], panel: int, title: str, letter: str
+) -> go.Heatmap:
     number = "" if panel == 0 else str(panel + 1)
     return go.Heatmap(
         x=names,
@@ -38,7 +48,7 @@ def _heatmap(matrix: np.ndarray, names: list[str], panel: int, title: str) -> go
         yaxis=f"y{number}",
         coloraxis="coloraxis",
         name=title,
-        hovertemplate=f"%{{y}}, %{{x}}<br>r = {CELL}<extra></extra>",
+        hovertemplate=f"%{{y}}, %{{x}}<br>{letter} = {CELL}<extra></extra>",
         **correlations(matrix),
     )
 
@@ -124,6 +134,7 @@ def rsm_panels(
     title: str,
     labels: Sequence[str],
     limits: tuple[float, float] = (-1.0, 1.0),
+    letter: str = "r",
     menu: dict[str, Any] | None = None,
     slider: dict[str, Any] | None = None,
 ) -> go.Figure:
@@ -139,6 +150,8 @@ def rsm_panels(
         Class of each image; images of a class next to each other.
     limits : (float, float)
         Correlations at the ends of the colour scale: 0 in its middle, or at its beginning.
+    letter : str
+        What cells are called: see `colour_axis`.
     menu, slider : dict, optional
         From `style.dropdown` and `style.slider`: the menu goes above the headings, the slider
         below the names.
@@ -151,13 +164,13 @@ def rsm_panels(
     labels = [str(label) for label in labels]
     names = _image_names(labels)
     figure = go.Figure(
-        [_heatmap(m, names, i, heading) for i, (heading, m) in enumerate(matrices.items())]
+        [_heatmap(m, names, i, text, letter) for i, (text, m) in enumerate(matrices.items())]
     )
     ticks = _class_ticks(labels, names)
     if len(list(style.runs(labels))) <= _MOST_NAMES:
         shapes = [shape for i in range(len(matrices)) for shape in _boundaries(labels, i)]
         figure.update_layout(shapes=shapes)
-    figure.update_layout(coloraxis=colour_axis(limits), **_panels(list(matrices), ticks))
+    figure.update_layout(coloraxis=colour_axis(limits, letter), **_panels(list(matrices), ticks))
     inner = [f"xaxis{'' if i == 0 else i + 1}" for i in range(len(matrices) - 1)]
     narrow = {axis: {"showticklabels": False} for axis in inner}  # names below the last one only
     room = 60 + (7 * max(len(label) for label in labels) if ticks["tickvals"] else 0)
