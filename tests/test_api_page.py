@@ -11,6 +11,7 @@ from sphinx.addnodes import pending_xref
 from shared_geometry.publishing.sphinx_api import (
     describe_fields,
     fields,
+    keep_underscores,
     link_short_name,
     model_fields,
     skip_aliases,
@@ -41,6 +42,12 @@ def test_fields_that_a_docstring_describes_stay_as_they_are():
     lines = [":ivar first: said already"]
     describe_fields(None, "class", "Pair", Pair, None, lines)
     assert lines == [":ivar first: said already"]
+
+
+def test_fitted_attributes_keep_their_underscore():
+    lines = [":ivar w_: Bases, as `w_`.", ":vartype w_: list", ":ivar k: Many."]
+    keep_underscores(None, "class", "SRM", None, None, lines)
+    assert lines == [r":ivar w\_: Bases, as `w_`.", r":vartype w\_: list", ":ivar k: Many."]
 
 
 class Choice(BaseModel):

@@ -65,6 +65,13 @@ def describe_fields(
         lines.append("")
 
 
+def keep_underscores(
+    app: Sphinx, what: str, name: str, it: Any, options: Any, lines: list[str]
+) -> None:
+    """Fitted attributes keep the underscore at their end, which to Sphinx makes a link of them."""
+    lines[:] = [re.sub(r"^:(ivar|vartype) (\w+)_:", r":\1 \2\\_:", line) for line in lines]
+
+
 def skip_aliases(app: Sphinx, what: str, name: str, it: Any, skip: bool, options: Any) -> bool:
     """Leave out the entries that Python makes for the fields of a named tuple."""
     return skip or (inspect.getdoc(it) or "").startswith("Alias for field number")
@@ -89,6 +96,7 @@ def link_short_name(
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("autodoc-process-docstring", describe_fields, priority=900)  # after napoleon
+    app.connect("autodoc-process-docstring", keep_underscores, priority=900)
     app.connect("autodoc-skip-member", skip_aliases)
     app.connect("missing-reference", link_short_name)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
