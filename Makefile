@@ -20,7 +20,7 @@ book: env  ## execute the chapters and build the HTML book
 test: env  ## lint, and run the whole test suite
 	ruff check .
 	ruff format --check .
-	python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 env: .venv/ready _build/notebooks  ## set up .venv, and make the chapters' notebooks
 

@@ -24,6 +24,21 @@ FLAGS = [
 ]
 
 
+# The longest files, in the order in which processes take them: one makes the book, while another has
+# work without it.
+LONG = (
+    "test_book.py",
+    "test_chapters.py",
+    "test_browser_use.py",
+    "test_studies.py",
+    "test_browser.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(n) if (n := item.path.name) in LONG else len(LONG))
+
+
 @pytest.fixture(scope="session")
 def repository():
     return ROOT
