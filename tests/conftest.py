@@ -24,8 +24,8 @@ FLAGS = [
 ]
 
 
-# The longest files, in the order in which processes take them: one makes the book, while another has
-# work without it.
+# The longest files, in the order in which processes take them: one makes the book, while another
+# has work without it.
 LONG = (
     "test_book.py",
     "test_chapters.py",
