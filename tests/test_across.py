@@ -29,7 +29,7 @@ from shared_geometry.networks.activations import layer_sizes
 from shared_geometry.networks.architectures import WIDTHS, build_network
 from shared_geometry.reports import across as across_report
 from shared_geometry.rsa import compare_rsms, rsm
-from shared_geometry.similarity.maps import moments
+from shared_geometry.similarity.moments import as_centred, together
 from shared_geometry.theory.toys import rotations
 
 
@@ -91,23 +91,27 @@ def test_a_width_multiplies_every_hidden_layer_and_no_other(architecture, width)
 # Layers.
 
 
+def moments_of(source, target):
+    return together(as_centred(target), as_centred(source))
+
+
 def test_for_equal_sizes_the_map_is_scipys_rotation():
     a, b = normal(6, 40), normal(6, 40, seed=1)
     oracle, _ = orthogonal_procrustes(a.T.numpy(), b.T.numpy())
-    np.testing.assert_allclose(layer_maps.semi_orthogonal(moments(a, b)), oracle.T, atol=1e-10)
+    np.testing.assert_allclose(layer_maps.semi_orthogonal(moments_of(a, b)), oracle.T, atol=1e-10)
 
 
 @pytest.mark.parametrize(("n_a", "n_b"), [(4, 7), (7, 4)])
 def test_for_other_sizes_the_smaller_dimension_is_orthonormal_and_no_other_map_agrees_more(
     n_a, n_b
 ):
-    fit = moments(normal(n_a, 50), normal(n_b, 50, seed=1))
+    fit = moments_of(normal(n_a, 50), normal(n_b, 50, seed=1))
     m = layer_maps.semi_orthogonal(fit)
     small = m.T @ m if n_b > n_a else m @ m.T
     torch.testing.assert_close(small, torch.eye(4, dtype=torch.float64))
     # the maximum of <M, C> is the sum of C's singular values
-    best = torch.linalg.svdvals(fit.cross).sum()
-    torch.testing.assert_close((m * fit.cross).sum(), best)
+    best = torch.linalg.svdvals(fit.xy).sum()
+    torch.testing.assert_close((m * fit.xy).sum(), best)
     torch.testing.assert_close(layer_maps.semi_orthogonal(fit.reversed()), m.T)
 
 

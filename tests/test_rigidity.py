@@ -24,7 +24,8 @@ from shared_geometry.config import Config
 from shared_geometry.errors import InputError
 from shared_geometry.reports import report
 from shared_geometry.reports import rigidity as rigidity_report
-from shared_geometry.similarity import canonical, maps
+from shared_geometry.similarity import canonical, maps, shape
+from shared_geometry.similarity.moments import as_centred, together
 from shared_geometry.similarity.prediction import (
     FEW,
     LEAST,
@@ -103,26 +104,31 @@ def test_noise_alone_lets_a_linear_map_gain_a_little_on_a_rotation(known):
 # Each map against an oracle.
 
 
+def moments_of(source, target):
+    """Of activity as it is, for a map from the one to the other."""
+    return together(as_centred(target), as_centred(source))
+
+
 def test_the_rotation_is_scipys():
     a, b = noisy_pair()
     oracle, _ = orthogonal_procrustes(a.T.numpy(), b.T.numpy())
-    np.testing.assert_allclose(maps.rotation(maps.moments(a, b)), oracle.T, atol=1e-10)
+    np.testing.assert_allclose(shape.rotation(moments_of(a, b).xy), oracle.T, atol=1e-10)
 
 
 def test_no_other_permutation_of_few_units_is_better():
     from itertools import permutations
 
-    fit = maps.moments(*noisy_pair(units=5))
-    found = maps.permutation(fit)
+    fit = moments_of(*noisy_pair(units=5))
+    found = shape.permutation(fit.xy)
     assert sorted(found.argmax(1).tolist()) == list(range(5))
-    best = max((torch.eye(5).double()[list(p)] * fit.cross).sum() for p in permutations(range(5)))
-    assert (found * fit.cross).sum().item() == pytest.approx(best.item())
+    best = max((torch.eye(5).double()[list(p)] * fit.xy).sum() for p in permutations(range(5)))
+    assert (found * fit.xy).sum().item() == pytest.approx(best.item())
 
 
 def test_the_scale_is_that_of_a_regression_on_the_prediction():
     a, b = noisy_pair()
-    fit = maps.moments(a, b)
-    q = maps.rotation(fit)
+    fit = moments_of(a, b)
+    q = shape.rotation(fit.xy)
     oracle = LinearRegression(fit_intercept=False).fit((q @ a).reshape(-1, 1), b.reshape(-1))
     assert (maps.scaled(q, fit) / q).mean().item() == pytest.approx(oracle.coef_[0])
 
@@ -137,7 +143,7 @@ def cross_validation(a, b, penalty):
 @pytest.mark.parametrize("images", [300, 40])
 def test_the_linear_map_is_scikit_learns_ridge_at_the_penalty_that_cross_validates_best(images):
     a, b = noisy_pair(images=images)
-    m = maps.ridge(maps.moments(a, b)).numpy()
+    m = maps.ridge(moments_of(a, b)).numpy()
     a, b = a.numpy(), b.numpy()
     grid = maps._PENALTIES.numpy() * np.linalg.eigvalsh(a @ a.T).mean()
     best = grid[np.argmin([cross_validation(a, b, penalty) for penalty in grid])]
@@ -149,12 +155,12 @@ def test_the_linear_map_is_scikit_learns_ridge_at_the_penalty_that_cross_validat
 def test_the_variance_explained_is_one_minus_the_residual():
     (a, b), m = noisy_pair(), normal(12, 12, seed=9)
     expected = 1 - (b - m @ a).square().sum() / b.square().sum()
-    assert maps.explained(m, maps.moments(a, b)).item() == pytest.approx(expected.item())
+    assert maps.explained(m, moments_of(a, b)).item() == pytest.approx(expected.item())
 
 
 def variates_of(a, b):
-    fit = maps.moments(a, b)
-    return fit, canonical.variates(fit, maps.spectrum(fit.source), maps.spectrum(fit.target))
+    fit = moments_of(a, b)
+    return fit, canonical.variates(fit, maps.spectrum(fit.yy), maps.spectrum(fit.xx))
 
 
 def test_canonical_correlations_are_scikit_learns():
@@ -168,7 +174,7 @@ def test_canonical_correlations_are_scikit_learns():
 def test_all_variates_at_full_weight_are_least_squares():
     a, b = noisy_pair()
     fit, found = variates_of(a, b)
-    m = fit.target @ (found.target * found.correlations) @ found.source.T
+    m = fit.xx @ (found.target * found.correlations) @ found.source.T
     np.testing.assert_allclose(m, LinearRegression().fit(a.T, b.T).coef_, atol=1e-8)
 
 
@@ -191,7 +197,7 @@ def test_canonical_agreement_does_not_change_with_an_invertible_map_of_a_network
     values = []
     for target in (b, mixed):
         _, found = variates_of(a[:, :200], target[:, :200])
-        values.append(canonical.agreement(found, maps.moments(a[:, 200:], target[:, 200:])).item())
+        values.append(canonical.agreement(found, moments_of(a[:, 200:], target[:, 200:])).item())
     assert values[0] == pytest.approx(values[1], abs=1e-8)
     assert 0.1 < values[0] < 0.95
 
@@ -212,11 +218,11 @@ def test_both_directions_are_those_of_two_separate_fits():
     found = explained_by_maps(alignment, held_out)
     x, y = centred(alignment, held_out)
     for target, source in ((0, 1), (1, 0), (2, 0)):
-        fit, unseen = maps.moments(x[source], x[target]), maps.moments(y[source], y[target])
+        fit, unseen = moments_of(x[source], x[target]), moments_of(y[source], y[target])
         expected = {
-            "rotation": maps.rotation(fit),
+            "rotation": shape.rotation(fit.xy),
             "linear": maps.ridge(fit),
-            "permutation": maps.permutation(fit),
+            "permutation": shape.permutation(fit.xy),
             "canonical": canonical.through_variates(fit, variates_of(x[source], x[target])[1]),
         }
         for name, m in expected.items():
@@ -403,9 +409,7 @@ def test_where_nothing_is_shared_no_dimension_helps():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: maps.moments(normal(3, 4), normal(3, 5)), "same images"),
-        (lambda: maps.rotation(maps.moments(normal(3, 9), normal(4, 9))), "equally many"),
-        (lambda: maps.permutation(maps.moments(normal(3, 9), normal(4, 9))), "equally many"),
+        (lambda: moments_of(normal(3, 4), normal(3, 5)), "same images"),
         (lambda: variates_of(normal(8, 9), normal(8, 9)), "more images than dimensions"),
         (lambda: dimensions.sizes(0), "largest=0"),
         (lambda: dimensions.reach([1, 2], [0.5]), "2 sizes"),

@@ -69,9 +69,13 @@ def network(alignment: torch.Tensor, held_out: torch.Tensor) -> Network:
 
 def reordered(it: Network, alignment: torch.Tensor, held_out: torch.Tensor) -> Network:
     """The network as if it had seen the images in another order, two permutations."""
+    fit, test = (
+        part._replace(x=part.x[:, order], power=part.power[order])
+        for part, order in ((it.fit, alignment), (it.test, held_out))
+    )
     return it._replace(
-        fit=it.fit._replace(x=it.fit.x[:, alignment]),
-        test=it.test._replace(x=it.test.x[:, held_out]),
+        fit=fit,
+        test=test,
         recorded=it.recorded[:, held_out],
         rsm=it.rsm[held_out][:, held_out],
     )

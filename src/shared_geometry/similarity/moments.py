@@ -8,7 +8,7 @@ and `shared_geometry.similarity.shape` hold the others.  A measure that fits a m
 moments of other images to be measured on.  1 says equal, and more is more alike.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 
@@ -20,14 +20,15 @@ NEIGHBOURS = 10  # of an image, as in Huh et al. (2024)
 
 
 class Centred(NamedTuple):
-    """Activity of one network, float64, each unit's mean over the images subtracted."""
+    """Activity of one network, means of its units subtracted, and its own moments, float64."""
 
     x: torch.Tensor  # (n_units, n_images)
     xx: torch.Tensor  # (n_units, n_units), XX^T
+    power: torch.Tensor  # (n_images,) squared length of each image's activity
 
 
 class PairMoments(NamedTuple):
-    """Second moments of two networks on the same images."""
+    """Second moments of two networks on the same images, float64."""
 
     xx: torch.Tensor  # (n_units_x, n_units_x)
     yy: torch.Tensor  # (n_units_y, n_units_y)
@@ -35,10 +36,39 @@ class PairMoments(NamedTuple):
     x_power: torch.Tensor  # (n_images,) squared length of each image's activity
     y_power: torch.Tensor  # (n_images,)
 
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return len(self.x_power)
+
+    def reversed(self) -> Self:
+        """The same with the networks in each other's place.
+
+        Returns
+        -------
+        PairMoments
+        """
+        return type(self)(self.yy, self.xx, self.xy.mT, self.y_power, self.x_power)
+
 
 def ratio(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """``a / b``, and 0 where b is: what does not vary is like nothing."""
     return torch.where(b > 0, a / torch.where(b > 0, b, torch.ones_like(b)), torch.zeros_like(a))
+
+
+def as_centred(x: torch.Tensor) -> Centred:
+    """One network whose means are off already, for example those over other images.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_units, n_images)
+
+    Returns
+    -------
+    Centred
+        ``x`` as it is; moments in float64, of products in the type of ``x``.
+    """
+    return Centred(x, (x @ x.T).double(), x.square().sum(0).double())
 
 
 def centred(X: Array) -> Centred:
@@ -58,8 +88,7 @@ def centred(X: Array) -> Centred:
         If X is not of that form, or holds NaN or infinite values.
     """
     x = networks([X], least=1)[0].double()
-    x = x - x.mean(1, keepdim=True)
-    return Centred(x, x @ x.T)
+    return as_centred(x - x.mean(1, keepdim=True))
 
 
 def together(a: Centred, b: Centred) -> PairMoments:
@@ -83,8 +112,7 @@ def together(a: Centred, b: Centred) -> PairMoments:
             f"one network has {a.x.shape[1]} images and the other {b.x.shape[1]}: give both the "
             "same images in the same order"
         )
-    x_power, y_power = (c.x.square().sum(0) for c in (a, b))
-    return PairMoments(a.xx, b.xx, a.x @ b.x.T, x_power, y_power)
+    return PairMoments(a.xx, b.xx, (a.x @ b.x.T).double(), a.power, b.power)
 
 
 def moments(X: Array, Y: Array) -> PairMoments:
@@ -159,8 +187,8 @@ def debiased_cka(m: PairMoments) -> float:
     InputError
         If there are fewer than 4 images.
     """
-    if (count := len(m.x_power)) < 4:
-        raise InputError(f"{count} images are too few for debiased CKA: at least 4")
+    if m.images < 4:
+        raise InputError(f"{m.images} images are too few for debiased CKA: at least 4")
     own = _hsic(m.xx, m.x_power, m.x_power) * _hsic(m.yy, m.y_power, m.y_power)
     return float(ratio(_hsic(m.xy, m.x_power, m.y_power), own.clamp(min=0).sqrt()))
 

@@ -4,7 +4,8 @@ from typing import NamedTuple, Self
 
 import torch
 
-from shared_geometry.similarity import canonical, maps
+from shared_geometry.similarity import canonical, maps, shape
+from shared_geometry.similarity.moments import PairMoments, as_centred, together
 
 RIGID = ("rotation", "rotation and scale")
 FEW = (*RIGID, "linear")
@@ -36,17 +37,17 @@ def centred(alignment: torch.Tensor, held_out: torch.Tensor) -> tuple[torch.Tens
 
 
 class _Pair(NamedTuple):
-    """Network B to be predicted from A, and what a prediction of A from B has in common with it."""
+    """Network X to be predicted from Y, and what a prediction of Y from X has in common with it."""
 
-    fit: maps.Moments
-    unseen: maps.Moments
-    spectra: tuple[maps.Spectrum, maps.Spectrum]  # of A and of B
+    fit: PairMoments
+    unseen: PairMoments
+    spectra: tuple[maps.Spectrum, maps.Spectrum]  # of Y and of X
     turn: torch.Tensor
     match: torch.Tensor | None = None
     variates: canonical.Variates | None = None
 
     def reversed(self) -> Self:
-        """A to be predicted from B: orthogonal maps turn round."""
+        """Y to be predicted from X: orthogonal maps turn round."""
         return type(self)(
             self.fit.reversed(),
             self.unseen.reversed(),
@@ -57,7 +58,7 @@ class _Pair(NamedTuple):
         )
 
     def explained(self) -> torch.Tensor:
-        """What each map explains of B, in the order of `MEASURES`, or of `FEW`."""
+        """What each map explains of X, in the order of `MEASURES`, or of `FEW`."""
         found = [
             self.turn,
             maps.scaled(self.turn, self.fit),
@@ -92,18 +93,17 @@ def explained_by_maps(
         Entry (measure, target, source), in the order of `MEASURES`; NaN on the diagonals.
     """
     x, y = centred(alignment, held_out)
-    own, unseen = ([a @ a.T for a in activity] for activity in (x, y))
-    spectra = [maps.spectrum(moment) for moment in own]
+    own, unseen = ([as_centred(network) for network in activity] for activity in (x, y))
+    spectra = [maps.spectrum(network.xx) for network in own]
     n, n_measures = len(x), len(FEW if few else MEASURES)
     found = torch.full((n_measures, n, n), torch.nan, dtype=torch.float64)
     for i in range(n):
         for j in range(i):
-            fit = maps.Moments(own[j], own[i], x[i] @ x[j].T, x.shape[-1])
-            judge = maps.Moments(unseen[j], unseen[i], y[i] @ y[j].T, y.shape[-1])
-            pair = _Pair(fit, judge, (spectra[j], spectra[i]), maps.rotation(fit))
+            fit, judge = together(own[i], own[j]), together(unseen[i], unseen[j])
+            pair = _Pair(fit, judge, (spectra[j], spectra[i]), shape.rotation(fit.xy))
             if not few:
                 variates = canonical.variates(fit, *pair.spectra)
-                pair = pair._replace(match=maps.permutation(fit), variates=variates)
+                pair = pair._replace(match=shape.permutation(fit.xy), variates=variates)
             found[:, i, j], found[:, j, i] = pair.explained(), pair.reversed().explained()
     return found
 

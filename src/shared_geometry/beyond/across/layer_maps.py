@@ -14,6 +14,7 @@ from shared_geometry.beyond.across.partners import Split
 from shared_geometry.errors import InputError
 from shared_geometry.rsa import correlation, lower_triangle, rsm
 from shared_geometry.similarity import maps, shape
+from shared_geometry.similarity.moments import Centred, PairMoments, as_centred, together
 
 MEASURES = ("variance explained", "correlation of RSMs")
 
@@ -21,9 +22,8 @@ MEASURES = ("variance explained", "correlation of RSMs")
 class Layer(NamedTuple):
     """What is computed once for a layer of a network."""
 
-    split: Split
-    fit: torch.Tensor  # X X' of the alignment images, float64
-    unseen: torch.Tensor  # of the held-out images
+    fit: Centred  # on the alignment images
+    unseen: Centred  # on the held-out images
     similarities: torch.Tensor  # lower triangle of the RSM of the held-out images
 
 
@@ -38,29 +38,26 @@ def layer(split: Split) -> Layer:
     -------
     Layer
     """
-    x, y = split
-    moments = ((a @ a.T).double() for a in (x, y))
-    return Layer(split, *moments, lower_triangle(rsm(y)))
+    return Layer(*map(as_centred, split), lower_triangle(rsm(split.held_out)))
 
 
-def semi_orthogonal(fit: maps.Moments) -> torch.Tensor:
+def semi_orthogonal(fit: PairMoments) -> torch.Tensor:
     r"""The nearest thing to a rotation between networks of unequal sizes.
 
     The M with orthonormal rows or columns, whichever are fewer, that maximises
-    :math:`\langle M, B A^\top \rangle`.  Where B has at least as many units as A, and so for a
-    square M, that is the M with the least :math:`\lVert B - M A \rVert`, Procrustes' solution.
-    Where it has fewer, M adds to each direction of B only what the orthonormal rows reach of A.
+    :math:`\langle M, X Y^\top \rangle`.  Where X has at least as many units as Y, and so for a
+    square M, that is the M with the least :math:`\lVert X - M Y \rVert`, Procrustes' solution.
+    Where it has fewer, M adds to each direction of X only what the orthonormal rows reach of Y.
 
     Parameters
     ----------
-    fit : Moments
-        See `similarity.maps`.
+    fit : PairMoments
 
     Returns
     -------
-    Tensor of shape (n_units_b, n_units_a)
+    Tensor of shape (n_units_x, n_units_y)
     """
-    return shape.rotation(fit.cross)
+    return shape.rotation(fit.xy)
 
 
 def explained(a: Layer, b: Layer) -> torch.Tensor:
@@ -78,16 +75,9 @@ def explained(a: Layer, b: Layer) -> torch.Tensor:
     Raises
     ------
     InputError
-        If the two were shown other numbers of alignment images.
+        If the two were shown other numbers of images.
     """
-    if a.split.alignment.shape[1] != b.split.alignment.shape[1]:
-        raise InputError(
-            f"layers on {a.split.alignment.shape[1]} and {b.split.alignment.shape[1]} alignment "
-            "images; expected the same images"
-        )
-    (x_a, y_a), (x_b, y_b) = a.split, b.split
-    fit = maps.Moments(a.fit, b.fit, (x_b @ x_a.T).double(), x_a.shape[1])
-    unseen = maps.Moments(a.unseen, b.unseen, (y_b @ y_a.T).double(), y_a.shape[1])
+    fit, unseen = together(b.fit, a.fit), together(b.unseen, a.unseen)
     m = semi_orthogonal(fit)
     there = maps.explained(maps.scaled(m, fit), unseen)
     back = maps.explained(maps.scaled(m.T, fit.reversed()), unseen.reversed())

@@ -145,7 +145,8 @@ def _pair(
         found = layer_maps.table(first, second)
         tables[:, place, :, : len(second)] = found
         order[:, place] = torch.tensor([depth_order(matches) for matches in found])
-        last = layer(_reordered(second[-1].split, it.config.seed, place, pair))
+        deep = Split(second[-1].fit.x, second[-1].unseen.x)
+        last = layer(_reordered(deep, it.config.seed, place, pair))
         null[place] = layer_maps.explained(first[-1], last)
         done = pair * len(everyone) + place + 1
         progress("across", done, min(n, PAIRS) * len(everyone), f"layers of {other.name}")
