@@ -15,6 +15,7 @@ from shared_geometry.publishing.sphinx_api import (
     link_short_name,
     model_fields,
     skip_aliases,
+    split_names,
 )
 
 
@@ -48,6 +49,15 @@ def test_fitted_attributes_keep_their_underscore():
     lines = [":ivar w_: Bases, as `w_`.", ":vartype w_: list", ":ivar k: Many."]
     keep_underscores(None, "class", "SRM", None, None, lines)
     assert lines == [r":ivar w\_: Bases, as `w_`.", r":vartype w\_: list", ":ivar k: Many."]
+
+
+def test_attributes_that_are_described_together_are_told_one_by_one():
+    lines = [":ivar train, test: Images", "    of both.", ":vartype train, test: Images", "", "End"]
+    split_names(None, "class", "Data", None, None, lines)
+    assert lines == [
+        ":ivar train: Images", "    of both.", ":ivar test: Images", "    of both.",
+        ":vartype train: Images", ":vartype test: Images", "", "End",
+    ]  # fmt: skip
 
 
 class Choice(BaseModel):

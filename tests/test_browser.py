@@ -27,6 +27,13 @@ def test_a_page_is_drawn_whole_quiet_and_accessible_at_every_width(browser, site
         check_quiet(visit)
 
 
+def test_what_opens_the_contents_says_which(browser, site):
+    with Visit(browser).open(f"{site}/intro.html") as visit:
+        visit.page.wait_for_selector("summary[aria-label]", state="attached")
+        labels = visit.page.eval_on_selector_all("summary", "s => s.map(e => e.ariaLabel)")
+        assert labels == ["Pages below The package"]
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_from_a_folder_is_the_same_and_accessible_in_the_dark(browser, book, name):
     address = (book.index.parent / f"{name}.html").as_uri()

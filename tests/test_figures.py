@@ -207,6 +207,9 @@ def test_figure_2_draws_every_run_and_its_intervals(simulated):
 
 def test_the_simulated_rsms_are_those_of_the_first_run(simulated):
     figure = figures.simulated_rsms(simulated, reading="published", every=4)
+    assert figure.layout.coloraxis.colorbar.ticktext[0] == "r = −1"
+    exact = figures.simulated_rsms(simulated, reading="exact")
+    assert exact.layout.coloraxis.colorbar.ticktext[0] == "cos = −1"
     expected = simulated.rsm.sel(reading="published", transformation="orthogonal")[:, ::4, ::4]
     for trace, matrix in zip(figure.data, expected.values, strict=True):
         np.testing.assert_allclose(trace.z, matrix, atol=1e-6)

@@ -14,7 +14,14 @@ from shared_geometry.errors import InputError
 from shared_geometry.rsa import compare_rsms, inter_rsms, rsm, within_rsms
 from shared_geometry.similarity.cca import canonical, correlations, leading, pwcca, svcca, whitening
 from shared_geometry.similarity.comparison import MEASURES, compare, network
-from shared_geometry.similarity.moments import debiased_cka, linear_cka, moments, mutual_neighbours
+from shared_geometry.similarity.moments import (
+    as_centred,
+    debiased_cka,
+    linear_cka,
+    moments,
+    mutual_neighbours,
+    together,
+)
 from shared_geometry.similarity.shape import (
     angular_distance,
     matching_similarity,
@@ -276,7 +283,14 @@ def test_unrelated_networks_agree_on_as_many_neighbours_as_chance_says():
         (lambda: transport(normal(97, 101)), "9797 copies"),
         (lambda: mutual_neighbours(normal(4, 4), normal(4, 4), 4), "k=4 neighbours of 4"),
         (lambda: mutual_neighbours(normal(4, 4), normal(5, 5)), "of the same images"),
-        (lambda: mutual_neighbours(normal(5, 5) * np.nan, normal(5, 5), 3), "hold NaN"),
+        (lambda: mutual_neighbours(normal(5, 5) * np.nan, normal(5, 5), 3), "or NaN"),
+        (lambda: mutual_neighbours(normal(5, 5) * 1j, normal(5, 5), 3), "complex numbers"),
+        (lambda: as_centred(normal(3, 4).numpy()), "float64 of shape .3, 4. came"),
+        (lambda: as_centred(normal(2, 3, 4)), "expected a tensor in floating point"),
+        (
+            lambda: together(as_centred(normal(3, 9)), as_centred(normal(3, 9).float())),
+            "torch.float64 and the other torch.float32",
+        ),
         (
             lambda: compare(*(network(normal(n, 40), normal(n, 20)) for n in (6, 5))),
             "networks of 6 and 5 units",

@@ -692,6 +692,7 @@ def test_the_digest_changes_with_all_that_a_network_depends_on(data):
         ({"n": 2.0}, "networks=2.0"),
         ({"n": True}, "networks=True"),
         ({"workers": 0}, "workers=0"),
+        ({"workers": 1.5}, "workers=1.5"),
         ({"architecture": "vgg"}, "architecture='vgg'"),
         ({"stem": "none"}, "stem='none'"),
         ({"device": "tpu"}, "device='tpu'"),

@@ -127,7 +127,8 @@ _DIGITS: dict[str, dict[str, Any]] = {
 class Config(Parameters):
     """One experiment: a population of networks, its activations, their alignment and comparison.
 
-    A field left out (or None) is filled in by the preset, then by the recipe.
+    ``Config(...)`` takes the defaults below for fields that are left out; `from_preset` fills them
+    in from the preset.  What is then None is the recipe's.
     """
 
     preset: Literal["smoke", "quick", "fast", "paper"] = Field(

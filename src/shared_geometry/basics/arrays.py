@@ -23,12 +23,11 @@ def as_tensor(array: Array, *, dtype: torch.dtype | None = None) -> torch.Tensor
 
 
 def _dense(tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.layout != torch.strided or tensor.is_meta:
-        kind = "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
-        raise InputError(
-            f"a {kind} tensor of shape {tuple(tensor.shape)} came; expected one that holds every "
-            "number, as to_dense() makes of a sparse one"
-        )
+    sparse = tensor.layout != torch.strided
+    if sparse or tensor.is_meta or tensor.is_nested:
+        kind = "nested" if tensor.is_nested else "meta" if tensor.is_meta else "sparse"
+        advice = ", as to_dense() makes" if kind == "sparse" else ""
+        raise InputError(f"a {kind} tensor came; expected one that holds every number{advice}")
     return tensor
 
 

@@ -44,7 +44,8 @@ class Settings(NamedTuple):
     solver: str  # SRM backend
     n_resamples: int  # of a bootstrap interval
     seed: int
-    correlate: bool = True  # cells of RSMs are Pearson correlations; False: cosines
+    # What cells of RSMs are to `analyse_layer` and `controls.controls`: correlations, or cosines.
+    correlate: bool = True
 
 
 class Activity(NamedTuple):

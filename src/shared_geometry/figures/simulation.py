@@ -7,6 +7,7 @@ from plotly.subplots import make_subplots
 
 from shared_geometry.figures import style
 from shared_geometry.figures.rsm import rsm_panels
+from shared_geometry.theory.simulation import READINGS
 
 _GROUPS = (  # reading, space, name, colour, marker
     ("published", "native", "native, as published", style.CATEGORIES[1], "circle-open"),
@@ -112,7 +113,9 @@ def simulated_rsms(
         f"One run: aligned, the matrix between copies is that within (r = {float(shared):.3f}); "
         f"unaligned, r = {float(native):.2f}"
     )
-    return rsm_panels(matrices, title=title.replace("-", "−"), labels=some.corner.values)
+    letter = "r" if READINGS[reading].correlate else "cos"
+    title = title.replace("-", "−")
+    return rsm_panels(matrices, title=title, labels=some.corner.values, letter=letter)
 
 
 def noise_curve(data: xr.Dataset) -> go.Figure:

@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from shared_geometry.basics.arrays import as_tensor
 from shared_geometry.errors import InputError
 
 
@@ -53,7 +54,7 @@ class Recorder:
     Raises
     ------
     InputError
-        If a layer is not in the network.
+        If a layer is not in the network, or cannot be watched.
     """
 
     def __init__(
@@ -69,6 +70,12 @@ class Recorder:
             label: _module(network, path, f"layer {label!r} is not in {name}")
             for label, path in layers.items()
         }
+        for label, module in self.modules.items():
+            if isinstance(module, torch.jit.ScriptModule):
+                raise InputError(
+                    f"layer {label!r} of {name} is a {type(module).__name__}, which cannot be "
+                    "watched; give the module that it was made from"
+                )
         self.parts: dict[str, list[Tensor]] = {label: [] for label in layers}
         self.sizes: dict[str, int] = {}  # units, before any are drawn
         self.units: dict[str, Tensor | None] = {}
@@ -104,6 +111,7 @@ class Recorder:
         if label in self.reached:
             raise InputError(f"{where} runs more than once for an image; choose one that runs once")
         self.reached.add(label)
+        output = as_tensor(output)
         activity = output.detach().flatten(1) if output.dim() > 1 else output.detach()[:, None]
         n_units = activity.shape[1]
         if self.sizes.setdefault(label, n_units) != n_units:

@@ -163,9 +163,9 @@ def patterns_alt(results: xr.Dataset) -> str:
     )
 
 
-def rsm_alt(results: xr.Dataset) -> str:
+def rsm_alt(results: xr.Dataset, reading: str = "published") -> str:
     """Text alternative of the RSM triplet."""
-    return "Three heatmaps. " + rsm_sentence(results)
+    return "Three heatmaps. " + rsm_sentence(results, reading)
 
 
 def grid_alt(results: xr.Dataset) -> str:
@@ -177,9 +177,9 @@ def grid_alt(results: xr.Dataset) -> str:
     )
 
 
-def rsm_sentence(results: xr.Dataset) -> str:
+def rsm_sentence(results: xr.Dataset, reading: str = "published") -> str:
     """How much the inter-network RSM resembles the within-network RSM, last layer."""
-    last = _final(results).isel(layer=-1)
+    last = _final(results, reading).isel(layer=-1)
     shared, native = (last.geometry_current.sel(space=s) for s in ("shared", "native"))
     return (
         f"In {in_a_sentence(last.layer.item())}, over all pairs of held-out images, the "

@@ -67,7 +67,15 @@ def as_centred(x: torch.Tensor) -> Centred:
     -------
     Centred
         ``x`` as it is; moments in float64, of products in the type of ``x``.
+
+    Raises
+    ------
+    InputError
+        If x is not a matrix of float32 or float64.
     """
+    if not isinstance(x, torch.Tensor) or x.dim() != 2 or not x.is_floating_point():
+        kind = f"{x.dtype} of shape {tuple(x.shape)}" if hasattr(x, "dtype") else type(x).__name__
+        raise InputError(f"{kind} came; expected a tensor in floating point, units x images")
     return Centred(x, (x @ x.T).double(), x.square().sum(0).double())
 
 
@@ -105,13 +113,15 @@ def together(a: Centred, b: Centred) -> PairMoments:
     Raises
     ------
     InputError
-        If the images differ in number.
+        If the images differ in number, or the types.
     """
     if a.x.shape[1] != b.x.shape[1]:
         raise InputError(
             f"one network has {a.x.shape[1]} images and the other {b.x.shape[1]}: give both the "
             "same images in the same order"
         )
+    if a.x.dtype != b.x.dtype:
+        raise InputError(f"one network is {a.x.dtype} and the other {b.x.dtype}; give one type")
     return PairMoments(a.xx, b.xx, (a.x @ b.x.T).double(), a.power, b.power)
 
 
@@ -212,9 +222,9 @@ def mutual_neighbours(R1: Array, R2: Array, k: int = NEIGHBOURS) -> float:
     Raises
     ------
     InputError
-        If the matrices are not square, differ in size or hold NaN, or k is not from 1 to M - 1.
+        If the matrices are not square, differ in size, hold NaN, or k is not from 1 to M - 1.
     """
-    r1, r2 = (r if r.is_floating_point() else r.double() for r in map(as_tensor, (R1, R2)))
+    r1, r2 = map(as_tensor, (R1, R2))
     if r1.shape != r2.shape or r1.dim() != 2 or r1.shape[0] != r1.shape[1]:
         raise InputError(
             f"similarities of shapes {tuple(r1.shape)} and {tuple(r2.shape)}: both (n_images, "
@@ -222,8 +232,9 @@ def mutual_neighbours(R1: Array, R2: Array, k: int = NEIGHBOURS) -> float:
         )
     if not 1 <= k < len(r1):
         raise InputError(f"k={k} neighbours of {len(r1)} images: from 1 to {len(r1) - 1}")
-    if r1.isnan().any() or r2.isnan().any():
-        raise InputError("similarities hold NaN: what is not known has no order")
+    if any(r.is_complex() or r.isnan().any() for r in (r1, r2)):
+        raise InputError("similarities hold complex numbers or NaN, which have no order")
+    r1, r2 = (r if r.is_floating_point() else r.double() for r in (r1, r2))
     own = torch.eye(len(r1), dtype=torch.bool, device=r1.device)
     member = [
         torch.zeros_like(own).scatter_(1, r.masked_fill(own, -torch.inf).topk(k, 1).indices, True)

@@ -134,6 +134,7 @@ def _job(
     save_every: float,
 ) -> Job:
     _check_numbers(seed, save_every)
+    seed = int(seed)
     place = resolve_device(device)
     job = Job(
         data=dataset,
@@ -292,7 +293,7 @@ def train_population(
     """
     if isinstance(n_networks, bool) or not isinstance(n_networks, int) or n_networks < 2:
         raise InputError(f"networks={n_networks!r} is not allowed: a whole number, 2 or more")
-    if workers is not None and workers < 1:
+    if workers is not None and (not isinstance(workers, Integral) or workers < 1):
         raise InputError(f"workers={workers!r} is not allowed: a whole number, 1 or more")
     report = _one_at_a_time(progress or _silent)
     settings = {"stem": stem, "device": device, "precision": precision, "save_every": save_every}

@@ -57,10 +57,10 @@ def compare(
         the paper, but unless ``components`` is given no more than half of the alignment images,
         since few images leave the rotation of many units undetermined.
     standardise : bool
-        False: activity is compared as it is, and the cells of RSMs are cosines, the A^T B of the
-        paper's theory.  A rotation leaves these as they are; a mean over units, which
-        standardising and a correlation take off, it moves, by about one part in the number of
-        units.  So of few units False is the better question; networks' scales then count.
+        False: each network is only divided by one number, so that all are equally long, and the
+        cells of RSMs are cosines, the A^T B of the paper's theory.  A rotation leaves these as they
+        are; a mean over units, which standardising and a correlation take off, it moves, by about
+        one part in the number of units.  So of few units False is the better question.
     alignment_fraction : float
         Part of the images that SRM is fitted on.
     display_images : int
@@ -85,8 +85,9 @@ def compare(
 
     Notes
     -----
-    Networks of different sizes get silent units until they are equally many, and, if standardised,
-    each image's pattern the same length in all of them.  RSMs and rotations see no silent units.
+    Networks of different sizes get silent units until they are equally many, and each image's
+    pattern the same length in all of them; not standardised, as long on the whole.  RSMs and
+    rotations see no silent units.
 
     Arrays do not say which units make up a channel, so ``control_native`` puts single units in a
     random order (`controls.relabelled_channels`).  For a convolutional layer its range can
@@ -102,13 +103,13 @@ def compare(
         bootstrap=bootstrap,
         seed=seed,
     )
-    layers, classes, names = given(activities, labels)
+    layers, classes, names = given(activities, labels, how.standardise)
     alignment, held_out = preparation.split(classes, how)
     shown = shown_images(classes[held_out], how.display_images)
     parts, units, ks = [], [], []
     for label, networks in layers.items():
         most = preparation.units_allowed(how, len(alignment))
-        x, rows = preparation.population(networks, most, how, label)
+        x, rows, _ = preparation.population(networks, most, how, label, alignment)
         kept = [len(of_network) for of_network in rows]
         activity = Activity(x[..., alignment], x[..., held_out], classes[held_out])
         units.append(kept)
@@ -136,7 +137,7 @@ def compare(
 
 
 def given(
-    activities: Mapping[str, Networks] | Networks, labels: Sequence[Any] | None
+    activities: Mapping[str, Networks] | Networks, labels: Sequence[Any] | None, standardise: bool
 ) -> tuple[dict[str, list[Tensor]], Tensor, list[str]]:
     """What was handed over, checked: layers, class of each image, and the classes' names.
 
@@ -149,8 +150,8 @@ def given(
         labels = activities.labels
     if labels is not None:
         classes, names = inputs.classes(labels)
-        return inputs.layers(activities, len(classes)), classes, names
-    layers = inputs.layers(activities)
+        return inputs.layers(activities, len(classes), standardise), classes, names
+    layers = inputs.layers(activities, None, standardise)
     n_images = next(iter(layers.values()))[0].shape[1]
     return layers, torch.zeros(n_images, dtype=torch.long), [_UNLABELLED]
 

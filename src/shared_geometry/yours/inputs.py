@@ -109,7 +109,9 @@ def named(layers: Mapping[Any, Any]) -> dict[str, Any]:
     return found
 
 
-def layers(activities: Any, n_labels: int | None = None) -> dict[str, list[Tensor]]:
+def layers(
+    activities: Any, n_labels: int | None = None, standardise: bool = True
+) -> dict[str, list[Tensor]]:
     """Activity of each layer as a list of tensors (n_units, n_images), one a network, checked.
 
     Parameters
@@ -119,6 +121,8 @@ def layers(activities: Any, n_labels: int | None = None) -> dict[str, list[Tenso
         (n_units, n_images) whose numbers of units may differ.
     n_labels : int, optional
         How many labels came with it.
+    standardise : bool
+        Whether patterns must vary over units; False: they must not be zero everywhere.
 
     Raises
     ------
@@ -146,7 +150,9 @@ def layers(activities: Any, n_labels: int | None = None) -> dict[str, list[Tenso
         for i, x in enumerate(networks):
             if bad := int((~x.isfinite()).sum()):
                 raise InputError(f"{_where(i, layer)} holds {bad} values that are NaN or infinite")
-            if (x == x[:1]).all():
+            if not standardise and not x.any():
+                raise InputError(f"{_where(i, layer)} is zero everywhere; expected patterns")
+            if standardise and (x == x[:1]).all():
                 raise InputError(
                     f"{_where(i, layer)} has one value in all its units for every image; expected "
                     "patterns that vary over units"
@@ -189,7 +195,7 @@ def classes(labels: Any) -> tuple[Tensor, list[str]]:
         If it is not one value an image, or every image has a class of its own.
     """
     if isinstance(labels, Tensor):
-        labels = labels.numpy(force=True)
+        labels = as_tensor(labels).numpy(force=True)
     try:
         values = np.asarray(labels)
     except ValueError as error:

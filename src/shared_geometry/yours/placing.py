@@ -36,14 +36,19 @@ class Placed(NamedTuple):
     units: list[Tensor]  # of each network and, last, of the newcomer: the rows that were kept
     mean: Tensor  # (n_units,), of the newcomer's units over the alignment images; rows as in w
     size: int  # the newcomer's units, before any were drawn
-    standardised: bool  # whether images were, over units
+    length: float | None  # what its activity was divided by; None: images were standardised
+
+    @property
+    def letter(self) -> str:
+        """What cells of its RSMs are called: r, correlations; cos, cosines."""
+        return "r" if self.length is None else "cos"
 
     def respond(self, activity: Array) -> Tensor:
         r"""The newcomer's activity in the space, :math:`W^\top (X - \mu)`.
 
         ``space.inverse_transform`` takes it from there to the units of each network, as they are in
-        ``units``: standardised, if they were, and followed by silent ones where a network is
-        smaller.
+        ``units``: standardised, or divided by one number, and followed by silent ones where a
+        network is smaller.
 
         Parameters
         ----------
@@ -62,7 +67,7 @@ class Placed(NamedTuple):
         x = matrix(activity, "the newcomer")
         if len(x) != self.size:
             raise InputError(f"the newcomer has {self.size} units, and activity {len(x)}")
-        x = preparation.prepared(x.to(self.w), self.units[-1], len(self.w), self.standardised)
+        x = preparation.prepared(x.to(self.w), self.units[-1], self.length, len(self.w))
         return self.w.T @ centred(x, self.mean)
 
 
@@ -115,11 +120,11 @@ def place(
         )
     if len(networks) < 2:
         raise InputError(f"{len(networks)} networks make no space; 2 or more are needed")
-    layers, classes, _ = given([*networks, newcomer], labels)
+    layers, classes, _ = given([*networks, newcomer], labels, how.standardise)
     (layer, everyone), *_ = layers.items()
     alignment, held_out = preparation.split(classes, how)
     most = preparation.units_allowed(how, len(alignment))
-    x, units = preparation.population(everyone, most, how, layer)
+    x, units, lengths = preparation.population(everyone, most, how, layer, alignment)
     k = preparation.components(how, [len(rows) for rows in units], len(alignment))
     *known, new = x
     space = SRM(k).fit([a[:, alignment] for a in known])
@@ -149,5 +154,5 @@ def place(
         units,
         new[:, alignment].mean(1),
         len(everyone[-1]),
-        how.standardise,
+        lengths[-1],
     )

@@ -1,7 +1,7 @@
 """Between checked activity and an analysis: the split of the images, the units that are kept, k."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -82,9 +82,17 @@ def components(how: Choices, units: Sequence[int], n_alignment: int) -> int:
     return how.components or room
 
 
+class Prepared(NamedTuple):
+    """The networks of one layer, ready to be compared."""
+
+    x: Tensor  # (n_networks, n_units, n_images), smaller networks followed by rows of zeros
+    units: list[Tensor]  # of each network the rows that were kept
+    lengths: list[float | None]  # what each was divided by; None: its images were standardised
+
+
 def population(
-    networks: Sequence[Tensor], max_units: int, how: Choices, layer: str
-) -> tuple[Tensor, list[Tensor]]:
+    networks: Sequence[Tensor], max_units: int, how: Choices, layer: str, alignment: Tensor
+) -> Prepared:
     """The networks of one layer as one array, prepared as ``how`` says.
 
     Parameters
@@ -95,24 +103,32 @@ def population(
     how : Choices
         Seed of the draws, and whether each image's activity is standardised over units.
     layer : str
+    alignment : Tensor of shape (n_alignment,)
+        Images by which a network is measured that is not standardised.
 
     Returns
     -------
-    x : Tensor of shape (n_networks, n_units, n_images)
-        If standardised, columns of mean 0 and variance 1.  ``n_units`` is that of the largest
-        network; smaller ones have rows of zeros below, and, if standardised, columns as long.
-    units : list of Tensor of shape (n_units_i,)
-        Which rows were kept of each network.
+    Prepared
+        Networks are equally long: in every image, or, not standardised, over all of them.
     """
     units = [draw_units(len(x), max_units, how.seed, i, layer) for i, x in enumerate(networks)]
+    lengths = [None] * len(networks)
+    if not how.standardise:
+        pairs = zip(networks, units, strict=True)
+        lengths = [_length(x[rows][:, alignment].double()) for x, rows in pairs]
     most = max(map(len, units))
-    x = [prepared(x, rows, most, how.standardise) for x, rows in zip(networks, units, strict=True)]
-    return torch.stack(x), units
+    three = zip(networks, units, lengths, strict=True)
+    return Prepared(torch.stack([prepared(*one, most) for one in three]), units, lengths)
 
 
-def prepared(x: Tensor, rows: Tensor, most: int, standardised: bool) -> Tensor:
+def _length(x: Tensor) -> float:
+    """Root mean square of the length of images' patterns, each unit's mean subtracted."""
+    varying = x - x.mean(1, keepdim=True)
+    return torch.linalg.vector_norm(varying).item() / x.shape[1] ** 0.5 or 1.0
+
+
+def prepared(x: Tensor, rows: Tensor, length: float | None, most: int) -> Tensor:
     """One network as `population` has it: its rows ``rows``, and silent ones up to ``most``."""
     kept = x[rows]
-    if standardised:
-        kept = standardise(kept) * (most / len(kept)) ** 0.5
+    kept = standardise(kept) * (most / len(kept)) ** 0.5 if length is None else kept / length
     return pad(kept, (0, 0, 0, most - len(kept)))

@@ -179,11 +179,6 @@ def _networks(networks: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
     for i, network in enumerate(networks):
         if not isinstance(network, nn.Module):
             raise InputError(f"network {i} is a {type(network).__name__}; expected an nn.Module")
-        if isinstance(network, torch.jit.ScriptModule):
-            raise InputError(
-                f"network {i} is a {type(network).__name__}, whose layers cannot be watched; give "
-                "the module that it was made from"
-            )
         for j in range(i):
             if networks[j] is network:
                 raise InputError(f"networks {j} and {i} are one and the same object")
@@ -267,7 +262,7 @@ def _batches(images: Array | Iterable, size: int) -> Iterator[tuple[_Batch, Any]
                 f"batch {number} of the images is a {_kind(given)}; expected a tensor "
                 "(n_images, ...), a tuple of one and its labels, or a mapping of names to tensors"
             )
-        sizes = {len(part) for part in batch.parts}
+        sizes = {len(as_tensor(part)) for part in batch.parts}
         if len(sizes) > 1:
             held = ", ".join(f"{name} of {len(part)}" for name, part in batch.named.items())
             raise InputError(f"batch {number} holds {held} images; expected equally many")
