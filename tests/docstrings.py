@@ -1,12 +1,14 @@
-"""What a numpydoc docstring leaves unsaid: parameters without a name there, a result."""
+"""What a numpydoc docstring leaves unsaid: parameters without a name there, a result, errors."""
 
 import importlib
 import inspect
 import re
+from inspect import getsource
 
 from pydantic import BaseModel
 
 SECTION = re.compile(r"^(Parameters|Attributes|Returns|Yields|Raises|Notes)\n-+\n", re.MULTILINE)
+REFUSES = re.compile(r"\braise (Input|Data)Error\b")
 
 
 def find(name):
@@ -35,7 +37,7 @@ def is_model(it):
 
 
 def unsaid(it):
-    """Names of parameters, and "Returns", that the docstring lacks."""
+    """Names of parameters, and "Returns" and "Raises", that the docstring lacks."""
     made = it.__init__ if inspect.isclass(it) else it
     if not inspect.isfunction(made) or is_model(it):
         return []  # a named tuple or a model, whose fields are described one by one
@@ -47,4 +49,6 @@ def unsaid(it):
     gives = signature.return_annotation not in (None, "None", inspect.Signature.empty)
     if gives and not inspect.isclass(it) and not {"Returns", "Yields"} & set(sections):
         missing.append("Returns")
+    if not inspect.isclass(it) and "Raises" not in sections and REFUSES.search(getsource(it)):
+        missing.append("Raises")
     return missing

@@ -8,12 +8,14 @@ from docstrings import find, unsaid
 from pydantic import BaseModel, Field
 from sphinx.addnodes import pending_xref
 
+from shared_geometry.errors import InputError
 from shared_geometry.publishing.sphinx_api import (
     describe_fields,
     fields,
     keep_underscores,
     link_short_name,
     model_fields,
+    note_source,
     skip_aliases,
     split_names,
 )
@@ -49,6 +51,14 @@ def test_fitted_attributes_keep_their_underscore():
     lines = [":ivar w_: Bases, as `w_`.", ":vartype w_: list", ":ivar k: Many."]
     keep_underscores(None, "class", "SRM", None, None, lines)
     assert lines == [r":ivar w\_: Bases, as `w_`.", r":vartype w\_: list", ":ivar k: Many."]
+
+
+def test_a_page_depends_on_the_source_of_what_it_tells_of():
+    noted = []
+    app = SimpleNamespace(env=SimpleNamespace(note_dependency=noted.append))
+    note_source(app, "function", "unsaid", unsaid, None, [])
+    note_source(app, "data", "number", 3, None, [])
+    assert noted == [unsaid.__code__.co_filename]
 
 
 def test_attributes_that_are_described_together_are_told_one_by_one():
@@ -120,11 +130,13 @@ def half_told(first: int, second: int) -> int:
     first : int
         The second is not named here.
     """
+    if second < first:
+        raise InputError("no")
 
 
 def test_what_a_docstring_leaves_unsaid_is_found():
     assert unsaid(told) == []
-    assert unsaid(half_told) == ["second", "Returns"]
+    assert unsaid(half_told) == ["second", "Returns", "Raises"]
     assert unsaid(Pair) == []
     assert find("shared_geometry.srm.SRM.fit").__qualname__ == "SRM.fit"
     assert find("shared_geometry.config.Config.from_preset").__name__ == "from_preset"

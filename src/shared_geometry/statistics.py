@@ -106,6 +106,11 @@ def bootstrap_mean(
     Returns
     -------
     Interval
+
+    Raises
+    ------
+    InputError
+        If there is not one value for each of at least 2 networks, or a number is not allowed.
     """
     v = as_tensor(values).double().cpu()
     if v.dim() != 1 or len(v) < 2:
@@ -137,6 +142,11 @@ def bootstrap_shared(
     -------
     Interval
         Of two networks, from one limit to the other, NaN where there is none.
+
+    Raises
+    ------
+    InputError
+        As `bootstrap_mean` does.
     """
     how = {"n_resamples": n_resamples, "level": level, "seed": seed}
     found = bootstrap_mean(values, limits=limits, **how)
@@ -173,6 +183,11 @@ def bootstrap_pairs(
     -------
     Interval
         Of two networks as from `bootstrap_shared`.
+
+    Raises
+    ------
+    InputError
+        If the matrix is not square with at least 2 networks, or a number is not allowed.
     """
     how = {"n_resamples": n_resamples, "level": level, "seed": seed}
     return bootstrap_shared(_pseudo_values(matrix), limits=limits, **how)
@@ -198,6 +213,11 @@ def bootstrap_excess(
     -------
     Interval
         Of two networks NaN on both sides.
+
+    Raises
+    ------
+    InputError
+        As `bootstrap_pairs` does.
     """
     pseudo = _pseudo_values(matrix)
     own = as_tensor(matrix).double().cpu().diagonal()
@@ -241,6 +261,11 @@ def correlation_of_means(A: Array, B: Array, B_t: Array, *, level: float = 0.95)
     Interval
         Of two networks, which leave no pair when one is left out, from -1 to 1; and so where all
         RSMs are flat, but for rounding, of which the estimate is 0.  NaN if a value is.
+
+    Raises
+    ------
+    InputError
+        If the arrays are not of the same networks and pairs of images, or ``level`` is not allowed.
     """
     a, b, b_t = (as_tensor(m) for m in (A, B, B_t))
     if a.dim() != 2 or a.shape != b.shape or a.shape != b_t.shape or len(a) < 2:
@@ -307,6 +332,11 @@ def p_value(value: Array, draws: Array) -> Array:
     -------
     array of shape (...)
         Never 0: at least 1/(D + 1).  NaN where the value or a draw is.
+
+    Raises
+    ------
+    InputError
+        If there are no draws, or not of the value's form.
     """
     v, d = as_tensor(value), as_tensor(draws)
     if d.dim() != v.dim() + 1 or d.shape[:-1] != v.shape or d.shape[-1] < 1:
@@ -332,6 +362,11 @@ def networks_needed(width: float, n_networks: int, wanted: float) -> int:
     -------
     int
         At least 2.
+
+    Raises
+    ------
+    InputError
+        If a number is not allowed.
     """
     if width < 0 or n_networks < 2 or wanted <= 0:
         raise InputError(

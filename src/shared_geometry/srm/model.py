@@ -314,6 +314,13 @@ class SRM(Estimator):
         -------
         array of shape (n_units, k)
             :math:`\arg\min_W \lVert X - W S \rVert^2` over orthonormal W.
+
+        Raises
+        ------
+        InputError
+            If the model keeps no response, or samples or components do not fit.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
         """
         self._check_fitted("w_")
         (x,) = inputs.networks([X], least=1)
@@ -345,6 +352,13 @@ class SRM(Estimator):
         -------
         array of shape (n_networks, n_units, n_samples), or list of (n_units_i, n_samples)
             An array if S is one of three dimensions, else a list.
+
+        Raises
+        ------
+        InputError
+            If S is not of the model's networks and components.
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
         """
         self._check_fitted("w_")
         if not isinstance(S, Sequence) and S.ndim == 2:

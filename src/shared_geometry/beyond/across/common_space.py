@@ -94,6 +94,11 @@ def exchanged(populations: Sequence[Sequence[Split]], k: int) -> torch.Tensor:
     Returns
     -------
     Tensor of shape (n_spaces, n_populations, n_networks), float64
+
+    Raises
+    ------
+    InputError
+        If the populations have unequal numbers of networks, or as `SRM.fit` does.
     """
     if len({len(networks) for networks in populations}) != 1:
         raise InputError(

@@ -62,6 +62,11 @@ def principal_axes(X: Tensor, k: int, generator: torch.Generator, passes: int = 
     -------
     Tensor of shape (n, k)
         In no order.
+
+    Raises
+    ------
+    InputError
+        If k is not from 1 to the lesser of n and m.
     """
     if not 1 <= k <= min(X.shape):
         raise InputError(

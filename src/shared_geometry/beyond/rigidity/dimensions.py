@@ -86,6 +86,11 @@ def reach(ks: Sequence[int], curve: Sequence[float], part: float = ENOUGH) -> fl
     -------
     float
         NaN where the best is not above 0: nothing is explained.
+
+    Raises
+    ------
+    InputError
+        If there are not as many values as sizes.
     """
     values = torch.as_tensor(curve, dtype=torch.float64)
     logs = torch.as_tensor(ks, dtype=torch.float64).log()
