@@ -30,7 +30,8 @@ def test_a_page_is_drawn_whole_quiet_and_accessible_at_every_width(browser, site
 def test_what_opens_the_contents_says_which(browser, site):
     with Visit(browser).open(f"{site}/intro.html") as visit:
         visit.page.wait_for_selector("summary[aria-label]", state="attached")
-        labels = visit.page.eval_on_selector_all("summary", "s => s.map(e => e.ariaLabel)")
+        toggles = "summary:has(> .toctree-toggle)"
+        labels = visit.page.eval_on_selector_all(toggles, "s => s.map(e => e.ariaLabel)")
         assert labels == ["Pages below The package"]
 
 
