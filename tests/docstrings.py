@@ -51,4 +51,5 @@ def unsaid(it):
         missing.append("Returns")
     if not inspect.isclass(it) and "Raises" not in sections and REFUSES.search(getsource(it)):
         missing.append("Raises")
-    return missing
+    together = re.findall(r"^(\w.*, .*?) :", sections.get("Attributes", ""), re.MULTILINE)
+    return missing + [f"{names}, one by one" for names in together]  # Sphinx tells the last alone

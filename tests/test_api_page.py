@@ -1,4 +1,4 @@
-"""What Sphinx is told for the page of the package."""
+"""What Sphinx is told for the pages of the package."""
 
 from types import SimpleNamespace
 from typing import Annotated, Literal, NamedTuple
@@ -17,7 +17,6 @@ from shared_geometry.publishing.sphinx_api import (
     model_fields,
     note_source,
     skip_aliases,
-    split_names,
 )
 
 
@@ -59,15 +58,6 @@ def test_a_page_depends_on_the_source_of_what_it_tells_of():
     note_source(app, "function", "unsaid", unsaid, None, [])
     note_source(app, "data", "number", 3, None, [])
     assert noted == [unsaid.__code__.co_filename]
-
-
-def test_attributes_that_are_described_together_are_told_one_by_one():
-    lines = [":ivar train, test: Images", "    of both.", ":vartype train, test: Images", "", "End"]
-    split_names(None, "class", "Data", None, None, lines)
-    assert lines == [
-        ":ivar train: Images", "    of both.", ":ivar test: Images", "    of both.",
-        ":vartype train: Images", ":vartype test: Images", "", "End",
-    ]  # fmt: skip
 
 
 class Choice(BaseModel):
@@ -134,9 +124,22 @@ def half_told(first: int, second: int) -> int:
         raise InputError("no")
 
 
+class Both:
+    """Two.
+
+    Attributes
+    ----------
+    first, second : int
+    """
+
+    def __init__(self, first: int, second: int) -> None:
+        self.first, self.second = first, second
+
+
 def test_what_a_docstring_leaves_unsaid_is_found():
     assert unsaid(told) == []
     assert unsaid(half_told) == ["second", "Returns", "Raises"]
     assert unsaid(Pair) == []
+    assert unsaid(Both) == ["first, second, one by one"]
     assert find("shared_geometry.srm.SRM.fit").__qualname__ == "SRM.fit"
     assert find("shared_geometry.config.Config.from_preset").__name__ == "from_preset"

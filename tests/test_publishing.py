@@ -203,6 +203,7 @@ def test_the_stage_touches_only_what_changed_and_drops_what_is_gone(root):
     execute(root, "first")
     pages = [page(root, "first"), page(root, "plain")]
     folder = root / "_build" / "stage"
+    stage(root, root / "_build", pages)
     assert not stage(root, root / "_build", pages)
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert names == {
@@ -217,6 +218,8 @@ def test_the_stage_touches_only_what_changed_and_drops_what_is_gone(root):
     (root / "book/_static/book.css").write_text("html { color: teal; }\n")
     assert stage(root, root / "_build", pages)
     assert not stage(root, root / "_build", pages)
+    (root / "book/_static/new.js").write_text("// new\n")
+    assert stage(root, root / "_build", pages)
     assert stage(root, root / "_build", pages[:1])
     assert not (folder / "plain.md").exists()
 

@@ -44,7 +44,8 @@ class Dataset:
     Attributes
     ----------
     name : str
-    train, test : Images
+    train : Images
+    test : Images
     class_names : tuple of str
     mirrors : bool
         Whether a mirrored image still shows its class: not so for a written 2.

@@ -32,7 +32,7 @@ def _image_names(labels: Sequence[str]) -> list[str]:
 
 
 def cell_letter(results: xr.Dataset) -> str:
-    """What cells of RSMs are: r, correlations; cos, cosines, of networks compared as they are."""
+    """What cells of RSMs are: r, correlations; cos, cosines, if images were not standardised."""
     standardised = json.loads(results.attrs.get("choices", "{}")).get("standardise", True)
     return "r" if standardised else "cos"
 

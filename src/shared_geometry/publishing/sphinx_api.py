@@ -1,4 +1,4 @@
-"""What the package's page needs from Sphinx: fields by their comments, links by short names."""
+"""What the pages of the package need from Sphinx: fields are told, short names lead somewhere."""
 
 import inspect
 import json
@@ -73,22 +73,6 @@ def keep_underscores(
     lines[:] = [re.sub(r"^:(ivar|vartype) (\w+)_:", r":\1 \2\\_:", line) for line in lines]
 
 
-def split_names(app: Sphinx, what: str, name: str, it: Any, options: Any, lines: list[str]) -> None:
-    """Attributes that are described together are told one by one, as Napoleon does parameters."""
-    found: list[str] = []
-    block: list[list[str]] = []  # the same lines, once for each name
-    for line in lines:
-        head = re.match(r":(ivar|vartype) ([\w\\]+(?:, [\w\\]+)+):(.*)", line)
-        if head is None and block and line.startswith(" "):
-            for of_one in block:
-                of_one.append(line)
-            continue
-        found += [line for of_one in block for line in of_one]
-        block = [[f":{head[1]} {one}:{head[3]}"] for one in head[2].split(", ")] if head else []
-        found += [] if head else [line]
-    lines[:] = found + [line for of_one in block for line in of_one]
-
-
 def note_source(app: Sphinx, what: str, name: str, it: Any, options: Any, lines: list[str]) -> None:
     """A page is made again when the source of what it tells of changes; tables would forget it."""
     with suppress(TypeError):  # what is not of Python
@@ -120,7 +104,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("autodoc-process-docstring", describe_fields, priority=900)  # after napoleon
     app.connect("autodoc-process-docstring", keep_underscores, priority=900)
-    app.connect("autodoc-process-docstring", split_names, priority=910)
     app.connect("autodoc-process-docstring", note_source)
     app.connect("autodoc-skip-member", skip_aliases)
     app.connect("missing-reference", link_short_name)

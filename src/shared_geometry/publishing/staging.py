@@ -29,18 +29,18 @@ def _sources(root: Path, build: Path, pages: Iterable[Page]) -> dict[Path, Path]
 
 
 def _write_if_changed(content: bytes, target: Path) -> bool:
-    """Write, and say whether something else stood there."""
-    before = target.read_bytes() if target.is_file() else None
-    if before != content:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-    return before not in (None, content)
+    if target.is_file() and target.read_bytes() == content:
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+    return True
 
 
 def stage(root: Path, build: Path, pages: Iterable[Page]) -> bool:
     """Bring ``build/stage`` up to date, and say whether Sphinx would miss what changed there.
 
-    Sphinx looks at pages alone: it misses files that are gone, and all but pages that changed.
+    Sphinx looks at pages alone: it misses files that are gone, and styles, scripts and other files
+    that are new or changed.
 
     Parameters
     ----------

@@ -19,8 +19,10 @@ class History:
 
     Attributes
     ----------
-    train_loss, test_loss : list of float
-        Mean cross-entropy: over the epoch's batches while training, over the test images after it.
+    train_loss : list of float
+        Mean cross-entropy over the epoch's batches while training.
+    test_loss : list of float
+        Mean cross-entropy over the test images after the epoch.
     test_accuracy : list of float
         Part of the test images that are classified correctly, between 0 and 1.
     learning_rate : list of float

@@ -26,7 +26,8 @@ class Recipe:
     ----------
     name : {"fast", "paper"}
         Where the values come from.
-    epochs, batch_size : int
+    epochs : int
+    batch_size : int
     optimiser : {"rmsprop", "adam", "adamw"}
     learning_rate : float
         The first of ``plateau``, the highest of ``onecycle``.
