@@ -500,8 +500,9 @@ def test_a_measure_whose_widths_are_not_known_is_not_extrapolated(answer):
     found["by_size"] = found.by_size.copy(deep=True)
     found.by_size.loc[{"measure": "geometry", "bound": ["low", "high"]}] = np.nan
     text = chance_report.networks_sentence({"a": found})
-    assert "corr(wRSM, iRSM)" not in text
-    assert "variance, others only" in text
+    assert "networks for corr(wRSM, iRSM)" not in text
+    assert "For corr(wRSM, iRSM) it cannot be worked out." in text
+    assert "for variance, others only. The widest with all" in text
 
 
 def test_sentences_say_what_was_found(answers, answer):

@@ -113,7 +113,10 @@ def test_title_and_words_of_the_class_patterns_speak_of_the_same_networks():
 
 def test_populations_of_one_name_are_told_apart_by_their_sizes(results):
     said = report.populations({"ConvNet, here": results, "there": small_results(n_networks=4)})
-    assert "*ConvNet, here* 3 networks, up to 64 units of a layer; *there* 4 networks" in said
+    assert (
+        "*ConvNet, here* is 3 networks, with up to 64 units of a layer; *there* is 4 networks"
+        in said
+    )
 
 
 def test_scatter_is_zero_where_networks_agree_and_grows_with_their_distance(results):

@@ -14,9 +14,9 @@ def one_geometry(rng: np.random.Generator) -> Found:
     found = apart_by_scale(
         Setting(tree_task()), int(rng.integers(2**31)), scales=SCALES[:1], starts=["random"]
     )
-    before, after = found.unexplained.isel(start=0, scale=0, moment=[0, -1]).values
+    before, after = found.misfit.isel(start=0, scale=0, moment=[0, -1]).values
     outcome = HOLDS if after[2] <= NEAR < before[1] else FAILS
-    value = f"unexplained {number(before[0], 3)} before, {power_of_ten(after[0])} after training"
+    value = f"misfit {number(before[0], 3)} before, {power_of_ten(after[0])} after training"
     return Found(outcome, value)
 
 
@@ -34,10 +34,10 @@ def one_order(rng: np.random.Generator) -> Found:
 def imbalance_remains(rng: np.random.Generator) -> Found:
     """Large weights that are balanced, and such that are not."""
     found = apart_by_scale(Setting(tree_task()), int(rng.integers(2**31)), scales=[1.0], steps=4000)
-    last = found.unexplained.isel(scale=0, moment=-1)
+    last = found.misfit.isel(scale=0, moment=-1)
     random, balanced = (last.sel(start=name).values for name in ("random", "balanced"))
     outcome = HOLDS if balanced[2] < 0.1 * random[1] else FAILS
-    value = f"unexplained {power_of_ten(balanced[0])} balanced, {power_of_ten(random[0])} random"
+    value = f"misfit {power_of_ten(balanced[0])} balanced, {power_of_ten(random[0])} random"
     return Found(outcome, value)
 
 
@@ -46,8 +46,8 @@ CLAIMS = (
         "one-geometry",
         "From small random weights, linear networks of all seeds end with one geometry",
         "the discussion; after Saxe et al. (2014)",
-        f"weights of scale {SCALES[0]}: before training a rotation leaves more than {NEAR} of the "
-        "variance unexplained, after it less (95 % intervals)",
+        f"weights of scale {SCALES[0]}: before training the misfit of a rotation is above "
+        f"{NEAR}, after it below (95 % intervals)",
         "scales",
         one_geometry,
     ),
@@ -65,8 +65,8 @@ CLAIMS = (
         "What linear networks keep of their beginnings is how unbalanced their weights were, not "
         "how large",
         "this chapter",
-        "from weights of scale 1, balanced ones end with less than a tenth of what random ones "
-        "leave unexplained (95 % intervals)",
+        "from weights of scale 1, balanced ones end with less than a tenth of the misfit of "
+        "random ones (95 % intervals)",
         "scales",
         imbalance_remains,
     ),

@@ -174,9 +174,9 @@ def stated(share: float) -> Claim:
 
 CAPACITY = Claim(
     "capacity",
-    "Variance explained is lower in ResNet18 than in the ConvNet",
+    "In the last hidden layer, variance explained is lower in ResNet18 than in the ConvNet",
     "section 3",
-    f"in the last layer, the {_INTERVAL} of ResNet18 lies below that of the ConvNet, as of equally "
+    f"there, the {_INTERVAL} of ResNet18 lies below that of the ConvNet, as of equally "
     "many networks",
     "figure-3-middle",
     rules.less_than,

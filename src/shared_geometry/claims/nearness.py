@@ -77,11 +77,8 @@ def perfect_correlation(rng: np.random.Generator) -> Found:
     perfect = found.misfit.values[found.correlation.values > 1 - EXACT]
     parts = perfect <= EXACT
     outcome = HOLDS if parts.all() else FAILS
-    value = (
-        f"{len(perfect)} pairs with r = 1: a rotation leaves up to {number(perfect.max() / 2)} of "
-        "the variance unexplained"
-    )
-    return Found(outcome, value)
+    most = number(perfect.max())
+    return Found(outcome, f"{len(perfect)} pairs with r = 1: the misfit is up to {most}")
 
 
 def many(rng: np.random.Generator, n_populations: int = 30) -> Found:

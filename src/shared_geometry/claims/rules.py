@@ -103,7 +103,7 @@ def native_copies_differ(found: xr.Dataset) -> Found:
     """corr(wRSM, iRSM) in native space is none."""
     rows = _copies(found, "native", "pearson")
     parts = [_none(values) for _, values in rows]
-    return Found(overall(parts), _listed(rows))
+    return Found(overall(parts), f"{counted(parts, 'copies')}; {_listed(rows)}")
 
 
 def ranks_agree(found: xr.Dataset) -> Found:
@@ -263,5 +263,10 @@ def less_than(results: xr.Dataset, other: xr.Dataset) -> Found:
     a, b = shares("published")
     without = " against ".join(map(interval_text, shares("corrected")))
     size = "" if alike else f", as of {fewest} networks each"
-    value = f"{interval_text(a)} against {interval_text(b)}{size}; without unit means {without}"
+    firsts = (_variance(found, "published")[0][1] for found in (results, other))
+    first = " against ".join(map(interval_text, firsts))
+    value = (
+        f"{interval_text(a)} against {interval_text(b)}{size}; without unit means {without}; "
+        f"in the first layer {first}"
+    )
     return Found(overall([higher(a, b)]), value)

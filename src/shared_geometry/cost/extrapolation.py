@@ -28,7 +28,8 @@ class Scenario(NamedTuple):
     train_images: int  # each seen in every epoch of the paper's recipe
 
 
-PAPER = Scenario("one condition of the paper", 10, 1000, 10_000, 2000, 9, 14, 50_000)
+_CHECKPOINTS = len(recipe("paper", "resnet18").checkpoints)
+PAPER = Scenario("one condition of the paper", 10, 1000, 10_000, 2000, 9, _CHECKPOINTS, 50_000)
 SCENARIOS = (
     PAPER,
     PAPER._replace(name="1,000 networks", networks=1000),

@@ -33,7 +33,7 @@ _STANDS = {
 }
 _MENU = {"left out": "others only", "geometry": NAMES["geometry"], "published": "as published"}
 _EXPECTED = ", expected"
-_READ = {"corrected": "itself included", "left out": "others only", "s": "s, worked out"}
+_READ = {"corrected": "means subtracted", "left out": "others only", "s": "s, worked out"}
 
 
 def levels(answers: Answers) -> go.Figure:

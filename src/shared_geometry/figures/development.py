@@ -132,7 +132,7 @@ def differentiation(data: xr.Dataset) -> go.Figure:
 
 def _over_time(data: xr.Dataset) -> list[go.Scatter]:
     colours = style.depth_colours(data.sizes["scale"])
-    found = data.unexplained.sel(start="random", bound="estimate")
+    found = data.misfit.sel(start="random", bound="estimate")
     return [
         go.Scatter(
             x=data.time.sel(scale=scale).values[1:],
@@ -153,7 +153,7 @@ def _at_end(data: xr.Dataset) -> list[go.Scatter]:
     traces = []
     for start, moment, name, colour, dash in rows:
         estimate, low, high = np.maximum(
-            data.unexplained.sel(start=start).isel(moment=moment).transpose("bound", "scale"),
+            data.misfit.sel(start=start).isel(moment=moment).transpose("bound", "scale"),
             _FLOOR,
         ).values
         traces.append(
@@ -172,7 +172,7 @@ def _at_end(data: xr.Dataset) -> list[go.Scatter]:
 
 
 def scales(answers: Mapping[str, xr.Dataset]) -> go.Figure:
-    """What rotations leave unexplained between seeds: over time, and at the end by initial scale.
+    """Misfit of the best rotation between seeds: over time, and at the end by initial scale.
 
     Parameters
     ----------
@@ -190,13 +190,13 @@ def scales(answers: Mapping[str, xr.Dataset]) -> go.Figure:
     figure.update_xaxes(power)
     figure.update_xaxes(title="time", row=1)
     figure.update_xaxes(title="scale of the first weights", row=2)
-    figure.update_yaxes(title="unexplained", type="log", exponentformat="power", nticks=6)
-    figure.update_yaxes(title="unexplained at the end", row=2)
+    figure.update_yaxes(title="misfit", type="log", exponentformat="power", nticks=6)
+    figure.update_yaxes(title="misfit at the end", row=2)
     figure.update_layout(updatemenus=[menu(answers, owners)])
-    last = next(iter(answers.values())).unexplained.sel(start="random", bound="estimate")
+    last = next(iter(answers.values())).misfit.sel(start="random", bound="estimate")
     small, large = (float(last.isel(scale=i, moment=-1)) for i in (0, -1))
     title = (
-        f"Small weights lead all seeds to one geometry (a rotation leaves {power_of_ten(small)}); "
+        f"Small weights lead all seeds to one geometry (misfit {power_of_ten(small)}); "
         f"large ones do not ({number(large)})"
     )
     return style.finish(figure, title, height=760)

@@ -185,10 +185,15 @@ def variance_by_layer(results: xr.Dataset, *, joined: bool = True) -> go.Figure:
         )
     figure.update_xaxes(type="category")
     figure.update_yaxes(title="variance explained")
-    published = final.sel(measure="published", bound="estimate").values
-    title = f"A rotation explains {span(100 * published, 0)} % of the variance"
-    if len(layers) > 1:
-        title += f", most in {in_a_sentence(results.layer.values[published.argmax()])}"
+    published, others = (
+        final.sel(measure=measure, bound="estimate").values for measure in ("published", "left out")
+    )
+    most = results.layer.values[others.argmax()]
+    title = (
+        f"From the other networks, a rotation explains {span(100 * others, 0)} % of the variance"
+        + (f", most in {in_a_sentence(most)}" if len(layers) > 1 else "")
+        + f"; as published, {span(100 * published, 0)} %"
+    ).replace("-", "−")
     return style.finish(figure, title, height=420)
 
 

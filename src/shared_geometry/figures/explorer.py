@@ -76,9 +76,9 @@ def _agreement(part: xr.Dataset, space: str = "shared") -> float:
 def _title(level: str, last: xr.Dataset, first: xr.Dataset) -> str:
     shared, native = (number(_agreement(last, space)) for space in ("shared", "native"))
     if level == "image":
-        alike = "networks" if _agreement(last) >= HIGH else "networks do not"
+        looks = "looks" if _agreement(last) >= HIGH else "does not look"
         return (
-            f"Once aligned, {alike} compare as one network does with itself: "
+            f"Once aligned, the mean matrix between networks {looks} like the one within: "
             f"r = {shared}, from {native} before"
         )
     before = number(_agreement(first))

@@ -45,10 +45,10 @@ def populations_table(answers: Answers) -> str:
                     who,
                     f"{int(one.epochs)}",
                     f"{accuracy.mean():.0f} % ({accuracy.min():.0f} to {accuracy.max():.0f})",
-                    f"{layer_name(layers[-1])}, {int(one.drawn)} units",
+                    f"{layer_name(layers[-1])}, {int(one.drawn)}",
                 ]
             )
-        head = ["networks", "epochs", "accuracy", "last hidden layer"]
+        head = ["networks", "epochs", "accuracy", "last hidden layer, units recorded"]
         counted = f"**{name}**: {int(answer.networks)} networks each, k = {int(answer.k)}"
         parts.append(f"{counted}\n\n{table(head, rows)}")
     return "\n\n".join(parts)

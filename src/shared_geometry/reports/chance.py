@@ -88,19 +88,23 @@ def networks_sentence(answers: Answers, wanted: float = WIDTH) -> str:
     """How many networks give an interval of a stated width in every layer."""
 
     def say(found: xr.Dataset) -> str:
-        n, counts, widest = found.sizes["network"], [], []
+        n, counts, widest, missing = found.sizes["network"], [], [], []
         for measure in ("geometry", "left out"):
             count = needed(found, measure, wanted)
             if count is None:
+                missing.append(NAMES[measure])
                 continue
             counts.append(f"{count} networks{' (extrapolated)' * (count > n)} for {NAMES[measure]}")
             widest.append(number(widths(found, measure).isel(size=-1).max(), 3))
         if not counts:
             return f"{n} networks leave open how many it takes."
+        verb = "is" if len(widest) == 1 else "are"
         return (
             f"for an interval no wider than {wanted:g} in every layer one needs "
-            f"{' and '.join(counts)}. The widest with all {n} networks are "
+            f"{' and '.join(counts)}. The widest with all {n} networks {verb} "
             f"{' and '.join(widest)} wide."
+            + f" For {' and '.join(missing)} it cannot be worked out."
+            * bool(missing)
         )
 
     return _lines(answers, say)

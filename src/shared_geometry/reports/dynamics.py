@@ -7,16 +7,18 @@ import xarray as xr
 
 from shared_geometry.basics.markdown import table
 from shared_geometry.basics.wording import interval_text, layer_name, number, power_of_ten
-from shared_geometry.theory.stability import explained_at_least, least_misfit
+from shared_geometry.theory.stability import least_misfit, most_misfit
 
 
 def cells_sentence(difference: float, n_units: int, n_images: int) -> str:
     """What RSMs that differ by so much in a cell allow at most."""
-    share = explained_at_least(difference, n_units, n_images)
+    most = most_misfit(difference, n_units, n_images)
     return (
         f"If the RSMs of two networks of {n_units:,} units differ by {difference:g} in a cell "
-        "(root mean square, columns of length one), a rotation explains at least "
-        f"{100 * share:.0f} % of their variance, whatever else is true of them."
+        "(root mean square, columns of length one), the misfit is at most "
+        f"{number(most)}, whatever else is true of them: an SRM of the two explains at least "
+        f"{100 * (1 - most / 2):.0f} % of their variance, and one of them, turned, at least "
+        f"{100 * max(0, 1 - 2 * most):.0f} % of the other's."
     )
 
 
@@ -26,10 +28,10 @@ def near_sentence(found: xr.Dataset) -> str:
     apart, left = float(last.gap), float(last.misfit)
     return (
         f"*{found.attrs['title']}*, {layer_name(found.layer.values[-1])}, last checkpoint: the "
-        f"RSMs of two networks have a gap of {number(apart, 3)}. So a rotation must "
-        f"leave at least {100 * float(least_misfit(apart)) / 2:.1f} % of their variance "
-        f"unexplained, and need leave no more than {100 * apart / 2:.1f} %. It leaves "
-        f"{100 * left / 2:.1f} %."
+        f"RSMs of two networks have a gap of {number(apart, 3)}. So the misfit of the best "
+        f"rotation must be at least {number(least_misfit(apart), 3)}, and need be no more than "
+        f"the gap. It is {number(left, 3)}: one network, turned, leaves {200 * left:.0f} % of the "
+        "other."
     )
 
 
@@ -109,37 +111,37 @@ def memory_alt(answers: Mapping[str, xr.Dataset]) -> str:
 
 def development_sentence(data: xr.Dataset) -> str:
     """How far seeds were apart at first and at last, and modes from their prediction at most."""
-    course = data.unexplained.sel(bound="estimate")
+    course = data.misfit.sel(bound="estimate")
     first, last = (float(course.isel(time=i)) for i in (0, -1))
     off = float(abs(data.strength - data.predicted).max() / data.singular.max())
     return (
-        f"Between two of the {data.sizes['network']} networks the best rotation leaves "
-        f"{100 * first:.1f} % of the variance unexplained before training and "
-        f"{power_of_ten(100 * last)} % after it. No mode of any network is ever further "
-        f"from its predicted strength than {100 * off:.0f} % of the largest."
+        f"Between two of the {data.sizes['network']} networks the misfit of the best rotation is "
+        f"{number(first, 3)} before training and {power_of_ten(last)} after it. No mode of "
+        "any network is ever further from its predicted strength than "
+        f"{100 * off:.0f} % of the largest."
     )
 
 
 def scales_sentence(answers: Mapping[str, xr.Dataset]) -> str:
-    """What is unexplained at the end from the smallest and the largest weights, by setting."""
+    """Misfit at the end from the smallest and the largest weights, by setting."""
     parts = []
     for name, data in answers.items():
-        last = data.unexplained.sel(start="random", bound="estimate").isel(moment=-1)
-        first = data.unexplained.sel(start="random", bound="estimate").isel(moment=0)
-        small, large = (100 * float(last.isel(scale=i)) for i in (0, -1))
+        last = data.misfit.sel(start="random", bound="estimate").isel(moment=-1)
+        first = data.misfit.sel(start="random", bound="estimate").isel(moment=0)
+        small, large = (_readable(float(last.isel(scale=i))) for i in (0, -1))
         parts.append(
-            f"*{name}*: {100 * float(first.mean()):.1f} % before training; after it "
-            f"{_percent(small)} from the smallest weights and {_percent(large)} from the largest"
+            f"*{name}*: {number(first.mean(), 3)} before training; after it {small} from the "
+            f"smallest weights and {large} from the largest"
         )
-    return "Unexplained between two seeds, " + "; ".join(parts) + "."
+    return "Misfit between two seeds, " + "; ".join(parts) + "."
 
 
 def growth_sentence(data: xr.Dataset, low: float = 0.03, high: float = 0.3) -> str:
     """With which power of the scale what random weights keep grows, between two scales."""
-    last = data.unexplained.sel(start="random", bound="estimate").isel(moment=-1)
+    last = data.misfit.sel(start="random", bound="estimate").isel(moment=-1)
     power = np.log(last.sel(scale=high) / last.sel(scale=low)) / np.log(high / low)
     return f"Between the scales {low:g} and {high:g} it grows with the power {float(power):.1f}."
 
 
-def _percent(value: float) -> str:
-    return f"{value:.1f} %" if value >= 0.05 else f"{power_of_ten(value)} %"
+def _readable(value: float) -> str:
+    return number(value, 3) if value >= 0.0005 else power_of_ten(value)

@@ -41,12 +41,14 @@ def training_length(found: xr.Dataset) -> str:
 def provenance_line(found: xr.Dataset) -> str:
     """Recipe, networks, commit, machine and time of a run or a study's answer, in one line."""
     config = config_of(found)
-    revised = f"{found.attrs['revised']}; " if "revised" in found.attrs else ""
+    revised = "revised" in found.attrs and (
+        f"intervals revised, as “The method” tells: {found.attrs['revised']}; "
+    )
     return (
         f"{config.networks} {_subject(found)}, recipe “{config.recipe}”, "
         f"{training_length(found)}, seed {config.seed}; "
         f"commit {found.attrs['commit'][:12]}; {found.attrs['hardware']}; "
-        f"{_took(found)}; {revised}{found.attrs['command']}"
+        f"{_took(found)}; {revised or ''}{found.attrs['command']}"
     )
 
 
@@ -73,11 +75,11 @@ def sources(answers: Mapping[str, xr.Dataset]) -> str:
 def populations(answers: Mapping[str, xr.Dataset]) -> str:
     """How large the populations are that a chapter calls by their names."""
     sizes = [
-        f"*{name}* {config.networks} networks, up to {config.max_units:,} units of a layer"
+        f"*{name}* is {config.networks} networks, with up to {config.max_units:,} units of a layer"
         for name, config in ((name, config_of(found)) for name, found in answers.items())
     ]
     return (
-        f"In this chapter the names stand for: {'; '.join(sizes)}. Other chapters may have larger "
+        f"In this chapter {'; '.join(sizes)}. Other chapters may have larger "
         "or smaller populations of the same name."
     )
 
@@ -94,7 +96,8 @@ def describe_run(results: xr.Dataset) -> str:
         one_out = ""
     rows = {
         "Population": f"{config.networks} {_subject(results)}",
-        "Training": f"recipe “{config.recipe}”, {_epochs(recipe['epochs'])}, {images} images"
+        "Training": f"preset “{config.preset}”, recipe “{config.recipe}”, "
+        f"{_epochs(recipe['epochs'])}, {images} images"
         + (", layers computed in bfloat16" if short else ""),
         "Checkpoints": ", ".join(f"{c:g}" for c in results.checkpoint.values) + " epochs",
         "Alignment": f"SRM on {100 * config.alignment_fraction:.0f} % of the unseen images, k = "
@@ -293,8 +296,9 @@ def control_table(results: xr.Dataset) -> str:
                 f"{number(control.mean())} ({number(control.min())} to {number(control.max())})",
             ]
         )
-    measured = ("corr(wRSM, iRSM), aligned", "shuffled", "variance, others only", "shuffled")
-    return table(["layer", *measured], rows)
+    geometry = "corr(wRSM, iRSM), means subtracted"
+    head = ["layer", geometry, "shuffled", "variance, others only", "shuffled"]
+    return table(head, rows)
 
 
 def native_table(results: xr.Dataset) -> str:

@@ -207,8 +207,8 @@ def steering_sentence(results: xr.Dataset) -> str:
     here = (
         "This run follows it."
         if steered(results)
-        else "Training by the recipe of this run never looks at them; that of ResNet18s was chosen "
-        "by the accuracy of other networks on those of CIFAR-10."
+        else "This run's recipe never looks at them while it trains. (Its settings for ResNet18 "
+        "were chosen by the accuracy of other networks on the test images of CIFAR-10.)"
     )
     return (
         "The paper's recipe lowers its learning rate by the loss on the *test* images (Keras' "

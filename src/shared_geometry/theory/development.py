@@ -67,8 +67,8 @@ def settings() -> dict[str, Setting]:
     }
 
 
-def unexplained(x: np.ndarray) -> np.ndarray:
-    """Variance that the best rotation leaves unexplained, for every two networks.
+def misfits(x: np.ndarray) -> np.ndarray:
+    """`stability.misfit` of every two networks.
 
     Parameters
     ----------
@@ -77,11 +77,10 @@ def unexplained(x: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_networks, n_networks)
-        Half the `stability.misfit`, what an SRM of the two leaves.
     """
     first, second = np.triu_indices(len(x), 1)
     found = np.zeros([len(x)] * 2)
-    found[first, second] = found[second, first] = misfit(x[first], x[second]) / 2
+    found[first, second] = found[second, first] = misfit(x[first], x[second])
     return found
 
 
@@ -99,7 +98,7 @@ def modes_over_time(
     Returns
     -------
     xarray.Dataset
-        ``strength`` and ``predicted`` (time, network, mode); ``unexplained`` (time, bound), of
+        ``strength`` and ``predicted`` (time, network, mode); ``misfit`` (time, bound), of
         pairs of networks; ``rsm`` (time, panel, item, item_), cosines in networks A and B and by
         theory; ``half`` and ``half_predicted`` (network, mode), when a mode is half learnt.
     """
@@ -115,7 +114,7 @@ def modes_over_time(
     predicted = strength(at, s, first)
     ours = [rsm(activity(w, task.x)[:2], centre=False) for w in kept]
     theory = [_cosines((vt.T * a.mean(0)) @ vt) for a in predicted]
-    apart = [bootstrap_pairs(unexplained(activity(w, task.x)), seed=seed) for w in kept]
+    apart = [bootstrap_pairs(misfits(activity(w, task.x)), seed=seed) for w in kept]
     crossed = np.array(
         [
             [_crossing(times, a, s_) for a, s_ in zip(n, s, strict=True)]
@@ -126,7 +125,7 @@ def modes_over_time(
         {
             "strength": (("time", "network", "mode"), found),
             "predicted": (("time", "network", "mode"), predicted),
-            "unexplained": (("time", "bound"), np.array(apart)),
+            "misfit": (("time", "bound"), np.array(apart)),
             "rsm": (
                 ("time", "panel", "item", "item_"),
                 np.stack([np.stack([*pair, t]) for pair, t in zip(ours, theory, strict=True)]),
@@ -172,7 +171,7 @@ def apart_by_scale(
     Returns
     -------
     xarray.Dataset
-        ``unexplained`` (start, scale, moment, bound): see `unexplained`, on images that were not
+        ``misfit`` (start, scale, moment, bound), of pairs of networks, on images that were not
         learnt; ``time`` (scale, moment), steps times their length; ``error`` (start, scale), what
         is left of the squared error at the end, over that of silent networks.
     """
@@ -188,12 +187,12 @@ def apart_by_scale(
             kept = descend(weights, setting.gradient(), setting.rate(scale), keep.tolist())
             for k, w in enumerate(kept):
                 x = activity(w, setting.task.unseen, rectified=setting.rectified)
-                found[i, j, k] = bootstrap_pairs(unexplained(x), seed=seed)
+                found[i, j, k] = bootstrap_pairs(misfits(x), seed=seed)
             error[i, j] = _error(kept[-1], setting)
     rates = np.array([setting.rate(scale) for scale in scales])
     return xr.Dataset(
         {
-            "unexplained": (("start", "scale", "moment", "bound"), found),
+            "misfit": (("start", "scale", "moment", "bound"), found),
             "time": (("scale", "moment"), rates[:, None] * keep),
             "error": (("start", "scale"), error),
         },

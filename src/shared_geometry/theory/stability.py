@@ -7,8 +7,9 @@ For activity X and Y (units x images) with RSMs :math:`G = X^\top X` and :math:`
    \text{misfit} = \min_Q \lVert X - Q Y \rVert_F^2 / T .
 
 Both lie between 0 and 1.  Whatever the networks, :math:`1 - \sqrt{1 - \text{gap}^2} \le
-\text{misfit} \le \text{gap}`, and neither bound can be improved.  SRM leaves half the misfit of
-two networks unexplained.  Arrays take leading batch dimensions.
+\text{misfit} \le \text{gap}`, and neither bound can be improved.  An SRM of two networks leaves
+half the misfit unexplained, each being half of the response; of two equally strong ones, one that
+is turned leaves twice the misfit of the other.  Arrays take leading batch dimensions.
 """
 
 from collections.abc import Sequence
@@ -201,8 +202,8 @@ def of_many(networks: Sequence[np.ndarray]) -> tuple[float, float, float]:
     return float(low / n / total), float(model.objective_[-1] / total), float(high / n / total)
 
 
-def explained_at_least(difference: float, n_units: int, n_images: int) -> float:
-    r"""Variance that a rotation explains of two networks whose RSMs nearly agree, at least.
+def most_misfit(difference: float, n_units: int, n_images: int) -> float:
+    r"""Misfit of two networks whose RSMs nearly agree, at most.
 
     For columns of length 1.  The difference of the RSMs has at most 2n eigenvalues other than
     zero, so that :math:`\lVert G - H \rVert_* \le \sqrt{2n} \, \lVert G - H \rVert_F`.
@@ -218,4 +219,4 @@ def explained_at_least(difference: float, n_units: int, n_images: int) -> float:
     float
         From 0 to 1.
     """
-    return max(0.0, 1 - difference * np.sqrt(min(2 * n_units, n_images)) / 4)
+    return min(1.0, float(difference * np.sqrt(min(2 * n_units, n_images)) / 2))

@@ -17,7 +17,7 @@ from shared_geometry.statistics import networks_needed
 NAMES = {
     "geometry": "corr(wRSM, iRSM)",
     "published": "variance, as published",
-    "corrected": "variance, itself included",
+    "corrected": "variance, means subtracted",
     "left out": "variance, others only",
 }
 WIDTH = 0.02  # of an interval that is called narrow

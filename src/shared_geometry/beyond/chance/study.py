@@ -218,8 +218,7 @@ def judge(found: xr.Dataset) -> Found:
             f"(chance up to {number(highest)})"
         )
     told = f"{counted(parts, 'layers')}; variance that the others explain"
-    if (found.units.sel(which="used") < found.units.sel(which="recorded")).any():
-        told += f", of at most {MOST_UNITS} units"
+    told += f", of up to {int(found.units.sel(which='used').max())} units"
     return Found(overall(parts), f"{told}: {'; '.join(rows)}")
 
 
