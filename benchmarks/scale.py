@@ -61,15 +61,17 @@ def plan_of(size: Size, folder: Path) -> Plan:
     images = Images(torch.zeros(size.images, 1, 1, 1, dtype=torch.uint8), labels)
     config = Config.from_preset("fast", networks=size.networks, max_units=size.units)
     return Plan(
-        config,
-        Dataset("made", images, images, tuple(map(str, range(N_CLASSES)))),
-        recipe("fast", "convnet"),
-        tuple(float(c) for c in range(size.analyses + 1)),
-        {LAYER: LAYER},
-        {LAYER: size.units},
-        folder / "networks",
-        folder / "run",
-        source_digest(),
+        config=config,
+        data=Dataset("made", images, images, tuple(map(str, range(N_CLASSES)))),
+        recipe=recipe("fast", "convnet"),
+        checkpoints=tuple(float(c) for c in range(size.analyses + 1)),
+        layers={LAYER: LAYER},
+        sizes={LAYER: size.units},
+        channels={LAYER: size.units},
+        precision="float32",
+        networks=folder / "networks",
+        folder=folder / "run",
+        code=source_digest(),
     )
 
 
@@ -77,9 +79,8 @@ def lay_activity(it: Plan, size: Size, checkpoint: float) -> None:
     """Write what `steps.record` would: one response, turned and made noisy in each network."""
     generator = torch_generator(0, "scale", checkpoint)
     for i, x in enumerate(decaying(*size[:3], 0.5, generator).float()):
-        key = {"config": it.config.digest, "checkpoint": checkpoint}
         path = steps.activity_path(it, LAYER, i, checkpoint)
-        write_tensors(path, {"x": standardise(x)}, key)
+        write_tensors(path, {"x": standardise(x)}, steps.key_of(it, checkpoint))
 
 
 def largest() -> float:

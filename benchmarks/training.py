@@ -26,7 +26,8 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 
-from shared_geometry.basics.devices import resolve_device, resolve_precision
+from shared_geometry.basics.devices import named_precision, resolve_device
+from shared_geometry.basics.files import write_text
 from shared_geometry.basics.provenance import provenance
 from shared_geometry.datasets import Dataset, Images, data_root, load_dataset
 from shared_geometry.datasets._torchvision import import_torchvision
@@ -176,7 +177,7 @@ def compare(architecture: str, arguments: argparse.Namespace) -> dict:
         test=Images(whole.test.images[: n // 5], whole.test.labels[: n // 5]),
     )
     how = recipe("fast", architecture, epochs=1, checkpoints=(0, 1))
-    auto = str(resolve_precision("auto", device)).removeprefix("torch.")
+    auto = named_precision("auto", str(device))
     precisions = list(dict.fromkeys([auto, "float32"]))
     sides = {
         f"ours, {precision}": lambda precision=precision: train_ours(
@@ -239,8 +240,7 @@ def main() -> None:
         "load before": round(load, 2),
         **provenance(),
     }
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(arguments.output, json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

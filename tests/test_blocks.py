@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -213,8 +214,8 @@ def test_the_control_begins_where_the_networks_begin_and_ends_elsewhere(answer):
     assert np.abs(last[0] - last[1]).max() > 0
     assert any(note.startswith(blocks.CONTROL) for _, _, _, note in told)
     counted = [(done, total) for stage, done, total, _ in told if stage == "blocks"]
-    # 2 populations, each 2 networks at 3 checkpoints, and 9 layers at the last
-    assert counted == [(i, 30) for i in range(1, 31)]
+    # 2 populations, each 2 networks and 9 layers
+    assert counted == [(i, 22) for i in range(1, 23)]
 
 
 def test_an_answer_has_every_block_checkpoint_and_interval(answer):
@@ -245,6 +246,25 @@ def test_what_is_shared_is_what_the_experiment_finds_and_its_change_is_paired(an
     np.testing.assert_allclose(change, per_network.mean("network").transpose(*change.dims))
     of_one_pair = found.variance_change.sel(bound=["low", "high"])
     assert of_one_pair.isnull().all()  # two networks
+
+
+@pytest.mark.parametrize(
+    ("kept", "analysed", "end"),
+    [
+        ((0.0, 1.0, 2.0, 8.0, 100.0), (0.0, 100.0), 8),
+        ((0.0, 0.5, 3.0, 20.0, 100.0), (0.0, 3.0, 100.0), 3),
+        ((0.0, 0.5, 100.0), (0.0, 100.0), 100),
+    ],
+)
+def test_the_control_ends_with_a_checkpoint_that_is_kept_whether_analysed_or_not(
+    kept, analysed, end
+):
+    how = recipe("paper", "resnet18", epochs=100)
+    it = SimpleNamespace(recipe=replace(how, checkpoints=kept), checkpoints=analysed)
+    it._replace = lambda **changes: SimpleNamespace(**(vars(it) | changes))
+    begun = blocks._begun(it)
+    assert begun.recipe.epochs == begun.recipe.checkpoints[-1] == begun.checkpoints[-1] == end
+    assert isinstance(begun.recipe.epochs, int)
 
 
 def test_a_control_of_fewer_epochs_is_the_beginning_of_a_longer_one(tmp_path, monkeypatch):

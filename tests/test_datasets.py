@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -30,6 +31,7 @@ from shared_geometry.datasets import (
     mean_image,
     split_alignment,
 )
+from shared_geometry.datasets import download as downloads
 from shared_geometry.datasets.cifar import SOURCES, Mirror, Source, content_digest
 from shared_geometry.datasets.download import TooSlow, download, md5
 from shared_geometry.datasets.shapes import IMAGE_SHAPES
@@ -533,6 +535,21 @@ def test_a_server_that_keeps_breaking_off_is_given_up_and_what_came_is_kept(serv
         download(f"{server.url}/file", tmp_path / "file", _whole)
     assert (tmp_path / "file.part").read_bytes() == _BODY[:1000]
     assert not (tmp_path / "file").exists()
+
+
+def test_a_full_disk_is_not_taken_for_a_server_that_cannot_be_reached(
+    server, tmp_path, monkeypatch
+):
+    server.files["file"] = _BODY
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(downloads, "_copy", full)
+    with pytest.raises(OSError, match="No space left") as told:
+        download(f"{server.url}/file", tmp_path / "file", _whole)
+    assert not isinstance(told.value, DataError)
+    assert len(server.requests) == 1
 
 
 def test_a_slow_server_is_left_with_what_came_kept(server, tmp_path):

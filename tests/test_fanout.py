@@ -71,8 +71,8 @@ def test_how_far_networks_are_is_told_while_they_train(tmp_path, monkeypatch):
     monkeypatch.setattr(
         fanout, "train_network", lambda *given, **more: train_network(*given, **more, save_every=0)
     )
-    place = fanout.place_of(longer, None, tmp_path)
     it = plan(longer, None, tmp_path)
+    place = fanout.place_of(it, None, tmp_path)
 
     def train_them():
         told.clear()
@@ -172,8 +172,26 @@ def test_only_what_is_missing_is_analysed(here, tmp_path, monkeypatch):
 def test_a_task_carries_no_data(tmp_path):
     import pickle
 
-    place = fanout.place_of(SMOKE, None, tmp_path)
+    place = fanout.place_of(plan(SMOKE, None, tmp_path), None, tmp_path)
     assert len(pickle.dumps((fanout.analyse_task, place, "dense", 1.0))) < 2000
+
+
+def test_a_worker_that_would_train_other_networks_says_so(tmp_path):
+    place = fanout.place_of(plan(SMOKE, None, tmp_path), None, tmp_path)
+    with pytest.raises(InputError, match=r"precision='auto' would train other networks here"):
+        fanout.analyse_task(place._replace(networks="networks-0"), "dense", 1.0)
+
+
+def test_a_run_can_be_sent_from_where_its_device_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    there = Config.from_preset("smoke", device="cuda")
+    with pytest.raises(InputError, match="device='cuda' is not allowed here"):
+        plan(there, None, tmp_path)
+    told = Config.from_preset("smoke", device="cuda", precision="float32")
+    assert plan(told, None, tmp_path).precision == "float32"
+    with pytest.raises(InputError, match="device='cuda' is not allowed here"):
+        run(told, output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,17 @@ def test_shares_of_populations_of_unlike_size_are_compared_at_the_smaller(result
     assert rules.less_than(of_four, of_all).outcome == UNDECIDED
 
 
+def test_layers_that_do_not_differ_have_no_order_to_follow(results):
+    results.consistency[...] = 0.5
+    found = rules.consistency_follows_variance(results)
+    assert found.outcome == UNDECIDED
+    assert found.value.startswith("rank correlation over layers –")
+
+
+def test_one_layer_neither_rises_with_depth_nor_falls(results):
+    assert rules.variance_rises_with_depth(results.isel(layer=[0])).outcome == UNDECIDED
+
+
 @pytest.mark.parametrize("kept", [slice(1, None), slice(-1, None)])
 def test_a_rise_from_before_training_needs_a_checkpoint_there(results, kept):
     assert row(results.isel(checkpoint=kept), "rises").verdict == UNDECIDED
@@ -332,6 +343,7 @@ def test_outside_the_range_of_units_in_random_order_nothing_can_be_told_of_a_con
         ([False, None], FAILS),
         ([None], UNDECIDED),
         ([False, False], FAILS),
+        ([], UNDECIDED),
     ],
 )
 def test_a_part_that_cannot_be_told_neither_holds_nor_fails(parts, outcome):

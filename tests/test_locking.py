@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import time
 import warnings
@@ -41,6 +42,25 @@ def test_who_has_to_wait_is_told_for_what_and_goes_on_when_it_is_free(tmp_path, 
     assert other.exitcode == 0
     assert said == [(f"another process is making {tmp_path / made}; waiting for it", Waiting)]
     assert entered > freed[0]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_locks_holds_nothing(tmp_path, monkeypatch, number):
+    def none(*_):
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with locked(tmp_path / "a.lock"):
+        assert (tmp_path / "a.lock").exists()
+
+
+def test_another_fault_of_a_lock_is_told(tmp_path, monkeypatch):
+    def broken(*_):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr("fcntl.flock", broken)
+    with pytest.raises(OSError, match="broken"), locked(tmp_path / "a.lock"):
+        pass
 
 
 def test_who_is_alone_is_told_nothing(tmp_path):

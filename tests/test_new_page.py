@@ -6,6 +6,7 @@ from examples import small_results
 
 from shared_geometry.errors import DataError, InputError
 from shared_geometry.experiment.results import load_results, save_results
+from shared_geometry.publishing import new_page
 from shared_geometry.publishing.new_page import SUMS, add_page, checksums
 from shared_geometry.publishing.pages import read_pages
 
@@ -41,6 +42,11 @@ def test_a_run_becomes_a_page_behind_the_other_conditions(root, made):
     assert names.index("mine") == names.index(conditions[-1]) + 1
     assert load_results(root / "results/mine.nc").identical(load_results(made))
     assert (root / "results" / SUMS).read_text() == checksums(root / "results")
+
+
+def test_a_table_of_contents_without_the_other_conditions_is_refused():
+    with pytest.raises(InputError, match=r"_toc.yml names none of other, behind which to add mine"):
+        new_page._listed("- file: book/intro\n", "mine", {"other"})
 
 
 def test_the_comments_of_both_lists_stay(root, made):

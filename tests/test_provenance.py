@@ -1,7 +1,11 @@
 import re
 import subprocess
 
+import pytest
+from test_rooms import FILES, imported, name_of
+
 from shared_geometry.basics import provenance
+from shared_geometry.beyond import studies
 
 
 def test_without_git_the_environment_may_tell_the_commit(monkeypatch):
@@ -37,6 +41,46 @@ def test_a_repository_that_merely_encloses_the_package_is_not_its_source(tmp_pat
 def test_every_pattern_of_the_source_that_results_depend_on_names_a_file():
     for pattern in provenance._ANALYSIS:
         assert list(provenance._PACKAGE.glob(f"{pattern}.py")), pattern
+
+
+# What may change without a number: the files that hold it, what is said of it, and training, whose
+# own digest names the networks.
+WITHOUT_A_NUMBER = {
+    *("basics.devices", "basics.estimators", "basics.files", "basics.locking", "basics.markdown"),
+    *("basics.provenance", "basics.wording", "config", "errors", "experiment.parts"),
+    *("datasets", "datasets._torchvision", "datasets.cifar", "datasets.cifar_download"),
+    *("datasets.download", "theory.propositions"),
+}
+
+
+def _needed(*names):
+    """Modules that these import, and those import, but for what makes no number."""
+    seen, ahead = set(), [f"shared_geometry.{name}" for name in names]
+    while ahead:
+        name = ahead.pop().removeprefix("shared_geometry.")
+        if name in seen or name in WITHOUT_A_NUMBER or name.split(".")[0] in ("training", "claims"):
+            continue
+        seen.add(name)
+        ahead += imported(FILES[f"shared_geometry.{name}"])
+    return seen
+
+
+def _named(patterns):
+    package = provenance._PACKAGE
+    paths = {path for pattern in patterns for path in package.glob(f"{pattern}.py")}
+    return {name_of(path).removeprefix("shared_geometry.") for path in paths}
+
+
+def test_the_digest_of_source_covers_all_that_a_result_comes_from():
+    assert _needed("experiment.steps", "experiment.results") <= _named(provenance._ANALYSIS)
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_the_digest_of_a_study_covers_all_that_its_answer_comes_from(name, monkeypatch):
+    asked = []
+    monkeypatch.setattr(studies, "source_digest", lambda *more: asked.extend(more))
+    studies._code(name)
+    assert _needed(f"beyond.{name}.study") <= _named([*provenance._ANALYSIS, *asked])
 
 
 def test_the_digest_of_source_changes_with_a_module(tmp_path, monkeypatch):

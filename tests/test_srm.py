@@ -189,6 +189,12 @@ def test_inverse_transform_undoes_transform_where_w_is_square(data):
     np.testing.assert_allclose(model.inverse_transform(model.transform(data)), data, atol=1e-10)
 
 
+@pytest.mark.parametrize("responses", [None, 3, "x", [None, None]])
+def test_what_is_no_response_is_refused_in_a_sentence(fitted, responses):
+    with pytest.raises(InputError):
+        fitted.inverse_transform(responses)
+
+
 def test_one_shared_response_is_mapped_back_to_every_network(data, fitted):
     back = fitted.inverse_transform(fitted.s_)
     assert [b.shape for b in back] == [(UNITS, SAMPLES)] * N

@@ -26,6 +26,7 @@ from shared_geometry.training import (
     load_checkpoint,
     optimisers,
     recipe,
+    train,
     train_network,
     train_population,
     trainer,
@@ -33,6 +34,7 @@ from shared_geometry.training import (
     training_digest,
 )
 from shared_geometry.training.checkpoints import history_path, load_history, state_path
+from shared_geometry.training.lockstep import Lockstep
 from shared_geometry.training.recipes import Plateau, learning_rate
 from shared_geometry.training.supply import Supply, augment
 
@@ -562,6 +564,17 @@ def test_a_killed_training_goes_on_to_the_same_network_bit_for_bit(
     assert _same(_weights(folder / architecture, 0, how), _weights(tmp_path, 0, how))
 
 
+def test_the_seconds_of_networks_that_trained_one_after_the_other_are_their_own(
+    data, tmp_path, monkeypatch
+):
+    job = train._job(data, "convnet", FAST, 0, tmp_path, "imagenet", "cpu", "float32", 60.0)
+    runs = [trainer.Run(job, network) for network in (0, 1)]
+    now = time.monotonic() + 1000  # the first had its turn
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    Lockstep(job, runs[1:])
+    assert runs[1].started_at == runs[1].saved_at == now
+
+
 def test_a_stopped_population_keeps_what_it_has_done(population, data, tmp_path):
     calls = []
 
@@ -710,6 +723,13 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
         _train(data, tmp_path / "networks", **changes)
     assert message in str(caught.value)
     assert not list(tmp_path.rglob("network-*"))
+
+
+@pytest.mark.parametrize("network", [-1, 1.5, True, "1"])
+def test_the_number_of_a_network_is_whole(data, tmp_path, network):
+    with pytest.raises(InputError, match=r"network=.*is not allowed: a whole number, 0 or more"):
+        train_network(data, "convnet", FAST, 0, network, tmp_path, device="cpu")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_written_is_refused(data, tmp_path):

@@ -47,3 +47,4 @@ def test_a_small_number_is_told_by_its_power_of_ten():
     assert power_of_ten(3.2e-15) == "3 × 10⁻¹⁵"
     assert power_of_ten(1e-10) == "10⁻¹⁰"
     assert power_of_ten(0) == "0"
+    assert power_of_ten(float("nan")) == "–"

@@ -66,6 +66,23 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     return getattr(torch, precision)
 
 
+def named_precision(precision: str, device: str) -> str:
+    """Name of the type in which networks train on a device, which need not be here if it is given.
+
+    Parameters
+    ----------
+    precision : {"auto", "float32", "bfloat16"}
+    device : {"auto", "cpu", "cuda"}
+
+    Raises
+    ------
+    InputError
+        If ``precision`` is none of these, or it is ``"auto"`` and the device cannot be used here.
+    """
+    here = resolve_device(device) if precision == "auto" else torch.device("cpu")
+    return str(resolve_precision(precision, here)).removeprefix("torch.")
+
+
 def flushes_subnormals() -> bool:
     """Whether this thread takes numbers too small for full precision as zero."""
     return sys.float_info.min / 2 == 0.0

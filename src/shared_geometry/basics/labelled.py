@@ -60,7 +60,7 @@ def write_labelled(dataset: xr.Dataset, path: Path, form: int | str) -> None:
         What the file holds, in which version; `read_labelled` asks for it.
     """
     dataset = dataset.copy()
-    dataset.attrs = {"format": form, **dataset.attrs}
+    dataset.attrs |= {"format": form}
     dataset.attrs["sha256"] = _digest(dataset)
     squeezed = {"zlib": True, "complevel": 6, "shuffle": True}
     encoding = {str(n): dict(squeezed) for n, v in dataset.data_vars.items() if v.ndim}

@@ -1,11 +1,14 @@
 """Two processes that want to make the same file: the second one waits for the first."""
 
+import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from shared_geometry.errors import Waiting
+
+_NONE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # a file system has no such locks
 
 
 def _guarded(path: Path) -> Path:
@@ -18,8 +21,8 @@ def _guarded(path: Path) -> Path:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file ``path`` while the block runs; wait while somebody else does.
 
-    The operating system lets go of it when its holder dies.  Where it has no such locks
-    (Windows), nothing is held.
+    The operating system lets go of it when its holder dies.  Where there are no such locks
+    (Windows, some file systems of clusters), nothing is held.
 
     Warns
     -----
@@ -39,4 +42,7 @@ def locked(path: Path) -> Iterator[None]:
             said = f"another process is making {_guarded(path)}; waiting for it"
             warnings.warn(said, Waiting, stacklevel=4)
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NONE:
+                raise
         yield

@@ -11,12 +11,11 @@ from shared_geometry.basics.devices import describe_hardware
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _ANALYSIS = (
+    "basics/arrays",
     "basics/labelled",
     "basics/randomness",
     "datasets/loading",
-    "networks/activations",
-    "networks/hooks",
-    "networks/stitching",
+    "networks/*",
     "srm/*",
     "rsa",
     "statistics",
@@ -24,6 +23,7 @@ _ANALYSIS = (
     "experiment/shared_space",
     "experiment/nulls",
     "experiment/controls",
+    "experiment/plan",
     "experiment/steps",
     "experiment/results",
 )

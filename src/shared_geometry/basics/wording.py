@@ -60,9 +60,9 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def power_of_ten(value: float) -> str:
-    """A number by its order of magnitude: 3 × 10⁻¹⁵, or 10⁻¹⁵; 0 stays."""
-    if value == 0:
-        return "0"
+    """A number by its order of magnitude: 3 × 10⁻¹⁵, or 10⁻¹⁵; 0 stays; a dash for NaN."""
+    if not np.isfinite(value) or value == 0:
+        return number(value, 0)
     mantissa, exponent = f"{value:.0e}".split("e")
     power = f"10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
     return power if mantissa == "1" else f"{mantissa} × {power}"

@@ -18,6 +18,7 @@ from types import ModuleType
 import xarray as xr
 
 from shared_geometry import beyond
+from shared_geometry.basics.devices import resolve_device
 from shared_geometry.basics.files import files_in, reuse, writable_folder
 from shared_geometry.basics.labelled import read_labelled, write_labelled
 from shared_geometry.basics.locking import locked
@@ -109,6 +110,7 @@ def planned(
             f"{' or '.join(architectures(name))}"
         )
     it = plan(config, root, output)
+    resolve_device(config.device)
     if check := getattr(_module(name), "check", None):
         check(it)
     return it

@@ -31,8 +31,11 @@ class Found(NamedTuple):
 
 
 def overall(parts: Sequence[bool | None]) -> str:
-    """HOLDS if all parts do, IN_PART if some, FAILS if none that can be told; None: it cannot."""
-    if all(parts):
+    """HOLDS if all parts do, IN_PART if some, FAILS if none that can be told; None: it cannot.
+
+    Of no parts nothing can be told.
+    """
+    if parts and all(parts):
         return HOLDS
     if any(parts):
         return IN_PART

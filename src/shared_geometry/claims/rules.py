@@ -7,10 +7,11 @@ condition.  Each returns a `Found`.
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from warnings import catch_warnings
 
 import numpy as np
 import xarray as xr
-from scipy.stats import spearmanr
+from scipy.stats import ConstantInputWarning, spearmanr
 
 from shared_geometry.basics.wording import interval_text, layer_name, number, power_of_ten
 from shared_geometry.claims.judging import (
@@ -233,11 +234,12 @@ def consistency_follows_variance(results: xr.Dataset) -> Found:
     variance = np.array([values[0] for _, values in _variance(results)])
     rows = _layers(results.consistency.sel(reading="published").isel(checkpoint=-1))
     consistency = np.array([values[0] for _, values in rows])
-    rank, p = spearmanr(variance, consistency, alternative="greater")
+    with catch_warnings(action="ignore", category=ConstantInputWarning):
+        rank, p = spearmanr(variance, consistency, alternative="greater")
     if rank > 0:
         outcome = HOLDS if rank >= HIGH else IN_PART if p <= CHANCE else UNDECIDED
     else:
-        outcome = FAILS
+        outcome = UNDECIDED if np.isnan(rank) else FAILS
     return Found(outcome, f"rank correlation over layers {number(rank)}; {_listed(_ends(rows))}")
 
 

@@ -1,5 +1,6 @@
 """Fetch one file over HTTP: resumed after a break, checked, moved into place whole."""
 
+import errno
 import hashlib
 import http.client
 import os
@@ -20,6 +21,7 @@ _CHUNK = 1 << 18
 _TIMEOUT = 30.0  # seconds without a byte
 _BREAKS = 5  # in a row, without a new byte between them
 _BROKEN = (OSError, http.client.HTTPException)
+_HERE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
 
 
 class TooSlow(Exception):
@@ -94,6 +96,8 @@ def _fetch(url: str, part: Path, least_speed: float, patience: float, progress: 
         except urllib.error.HTTPError as error:
             raise DataError(f"{url} answers {error.code} {error.reason}") from error
         except _BROKEN as error:
+            if getattr(error, "errno", None) in _HERE:  # of the disk, and no fault of the server
+                raise
             reason = str(getattr(error, "reason", error)) or type(error).__name__
         grown = part.exists() and part.stat().st_size > size
         size = part.stat().st_size if part.exists() else -1

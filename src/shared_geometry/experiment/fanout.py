@@ -19,9 +19,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from shared_geometry.basics.devices import describe_hardware
 from shared_geometry.config import Config
 from shared_geometry.datasets import data_root
-from shared_geometry.errors import DataError
+from shared_geometry.errors import DataError, InputError
 from shared_geometry.experiment import steps
 from shared_geometry.experiment.plan import Plan, plan
 from shared_geometry.experiment.population import Progress, of_all
@@ -36,17 +37,25 @@ class Place(NamedTuple):
     config: str  # JSON
     root: str
     output: str
+    networks: str  # name of the population's folder
 
 
-def place_of(config: Config, root: str | Path | None, output: str | Path) -> Place:
+def place_of(it: Plan, root: str | Path | None, output: str | Path) -> Place:
     """The place of a run, with absolute paths."""
     paths = (Path(path).expanduser().resolve() for path in (data_root(root), output))
-    return Place(config.to_json(), *map(str, paths))
+    return Place(it.config.to_json(), *map(str, paths), it.networks.name)
 
 
 @lru_cache(maxsize=1)
 def _plan_at(place: Place) -> Plan:
-    return plan(Config.from_json(place.config), place.root, place.output)
+    it = plan(Config.from_json(place.config), place.root, place.output)
+    if it.networks.name != place.networks:
+        raise InputError(
+            f"precision={it.config.precision!r} would train other networks here "
+            f"({describe_hardware()}: {it.networks.name}) than where the run was started "
+            f"({place.networks}): give float32 or bfloat16"
+        )
+    return it
 
 
 def train_task(place: Place, network: int) -> History:
@@ -156,6 +165,8 @@ def _checkpoints(
     it: Plan, place: Place, executor: Executor, checkpoints: list[float], report: Callable
 ) -> None:
     missing = {checkpoint: steps.missing_layers(it, checkpoint) for checkpoint in checkpoints}
+    for checkpoint in (c for c, layers in missing.items() if not layers):
+        report(checkpoint)
     left: Counter = Counter()
     with _tasks(executor) as tasks:
         for checkpoint in (c for c, layers in missing.items() if layers):

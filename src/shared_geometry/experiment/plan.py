@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+from shared_geometry.basics.devices import named_precision
 from shared_geometry.basics.provenance import source_digest
 from shared_geometry.config import Config
 from shared_geometry.datasets import Dataset, load_dataset, split_alignment
@@ -30,10 +31,16 @@ class Plan(NamedTuple):
     layers: dict[str, str]  # label -> module path
     sizes: dict[str, int]  # label -> units of the layer
     channels: dict[str, int]  # label -> channels that these units lie in, equally many in each
+    precision: str  # in which networks train
     networks: Path  # trained networks, shared by all configs that train alike
     folder: Path  # of this config
     code: str  # hash of the source that analyses
     root: str | Path | None = None  # folder of the data sets
+
+    @property
+    def training(self) -> str:
+        """The `training_digest` of the networks."""
+        return self.networks.name.removeprefix("networks-")
 
     @property
     def origin(self) -> dict[str, str]:
@@ -145,21 +152,23 @@ def plan(config: Config, root: str | Path | None = None, output: str | Path = "r
             f"components={config.components} is larger than a layer's units or the alignment "
             f"images: {sizes} units, {n_alignment} images; at most {room} are possible"
         )
+    precision = named_precision(config.precision, config.device)
     key = training_digest(
-        data, config.architecture, how, config.seed, config.stem, config.precision, config.device
+        data, config.architecture, how, config.seed, config.stem, precision, config.device
     )
     return Plan(
-        config,
-        data,
-        how,
-        _analysed(config, how),
-        layers,
-        sizes,
-        {label: channels(network, label) for label in layers},
-        output / f"networks-{key}",
-        output / config.digest,
-        source_digest(),
-        root,
+        config=config,
+        data=data,
+        recipe=how,
+        checkpoints=_analysed(config, how),
+        layers=layers,
+        sizes=sizes,
+        channels={label: channels(network, label) for label in layers},
+        precision=precision,
+        networks=output / f"networks-{key}",
+        folder=output / config.digest,
+        code=source_digest(),
+        root=root,
     )
 
 

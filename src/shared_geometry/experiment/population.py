@@ -50,7 +50,9 @@ def train(it: Plan, progress: Progress = silent) -> list[History]:
 def network_at(it: Plan, network: int) -> torch.nn.Module:
     """One trained network in evaluation mode, as it was at the last checkpoint."""
     module = build(it.config, it.data, network)
-    module.load_state_dict(load_checkpoint(it.networks, network, it.checkpoints[-1]))
+    module.load_state_dict(
+        load_checkpoint(it.networks, network, it.checkpoints[-1], training=it.training)
+    )
     return module.eval()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from shared_geometry.basics.devices import resolve_device, resolve_precision
+from shared_geometry.basics.devices import resolve_device
 from shared_geometry.basics.files import read_tensors, reuse, writable_folder
 from shared_geometry.basics.locking import locked
 from shared_geometry.basics.provenance import provenance
@@ -59,7 +59,10 @@ def _analyse(it: Plan, progress: Progress) -> None:
 
 def _collect(it: Plan, histories: list[History], seconds: float) -> xr.Dataset:
     parts = [
-        [read_tensors(steps.part_path(it, layer, c))[0] for c in it.checkpoints]
+        [
+            read_tensors(steps.part_path(it, layer, c), steps.key_of(it, c))[0]
+            for c in it.checkpoints
+        ]
         for layer in it.layers
     ]
     labels = it.data.test.labels
@@ -85,7 +88,7 @@ def _collect(it: Plan, histories: list[History], seconds: float) -> xr.Dataset:
         "recipe": it.recipe.to_json(),
         "command": it.config.command,
         "native_control": CHANNELS,
-        "precision": str(resolve_precision(it.config.precision, _device(it))).split(".")[1],
+        "precision": it.precision,
         **it.origin,
         "seconds": round(seconds, 1),
         "seconds_training": round(trained, 1),
@@ -133,6 +136,8 @@ def run(
         Before any work is done, if ``config``, the data or ``output`` cannot be used.
     """
     it = plan(config, root, output)
+    if executor is None:
+        _device(it)
     writable_folder(output)
     path = it.folder / "results.nc"
     with locked(it.folder.with_name(f".{it.folder.name}.lock")):  # the same run, started twice
@@ -144,7 +149,7 @@ def run(
             histories = train(it, progress)
             _analyse(it, progress)
         else:
-            place = fanout.place_of(config, root, output)
+            place = fanout.place_of(it, root, output)
             histories = fanout.train(it, place, executor, progress)
             fanout.analyse(it, place, executor, progress)
         results = save_results(_collect(it, histories, time.monotonic() - start), path)

@@ -58,7 +58,9 @@ class _Observer:
 
     def activity(self, network: int, checkpoint: float) -> dict[str, torch.Tensor]:
         """Of each layer the units drawn, (n_units, n_images), every image standardised."""
-        self.module.load_state_dict(load_checkpoint(self.it.networks, network, checkpoint))
+        it = self.it
+        state = load_checkpoint(it.networks, network, checkpoint, training=it.training)
+        self.module.load_state_dict(state)
         found = record_activations(
             self.module,
             self.images,
@@ -72,7 +74,7 @@ class _Observer:
         return {label: standardise(x) for label, x in found.items()}
 
 
-def _key(it: Plan, checkpoint: float) -> dict[str, Any]:
+def key_of(it: Plan, checkpoint: float) -> dict[str, Any]:
     """What a file of that checkpoint must have come from to be used."""
     return {"config": it.config.digest, "checkpoint": checkpoint, **it.origin}
 
@@ -82,7 +84,7 @@ def record(it: Plan, networks: Iterable[int], checkpoint: float) -> None:
 
     Each holds ``x`` of shape (n_units, n_images), float32: the units drawn, standardised.
     """
-    key, observer = _key(it, checkpoint), _Observer(it)
+    key, observer = key_of(it, checkpoint), _Observer(it)
     for network in networks:
         for label, x in observer.activity(network, checkpoint).items():
             write_tensors(activity_path(it, label, network, checkpoint), {"x": x}, key)
@@ -96,7 +98,7 @@ def _split(it: Plan, x: torch.Tensor) -> Activity:
 
 def activity_of(it: Plan, layer: str, checkpoint: float) -> Activity:
     """What `record` left of one layer of all networks, split into alignment and held-out images."""
-    key = _key(it, checkpoint)
+    key = key_of(it, checkpoint)
     paths = [activity_path(it, layer, i, checkpoint) for i in range(it.config.networks)]
     return _split(it, torch.stack([read_tensors(path, key)[0]["x"] for path in paths]))
 
@@ -157,12 +159,12 @@ def analyse(
         ``within`` of `analyse_layer`.
     """
     config, device = it.config, resolve_device(it.config.device)
-    key = _key(it, checkpoint)
+    key = key_of(it, checkpoint)
     last = checkpoint == it.checkpoints[-1]
     if last:
         final = None
     elif final is None:
-        made = read_tensors(_final_path(it, layer), _key(it, it.checkpoints[-1]))[0]
+        made = read_tensors(_final_path(it, layer), key_of(it, it.checkpoints[-1]))[0]
         final = made["within"].to(device)
     activity = activity_of(it, layer, checkpoint) if x is None else _split(it, x)
     activity = Activity(*(part.to(device) for part in activity))
@@ -178,7 +180,7 @@ def analyse(
 
 def _is_done(it: Plan, layer: str, checkpoint: float) -> bool:
     """Whether that analysis is on disk, whole and of this config, source and networks."""
-    key = _key(it, checkpoint)
+    key = key_of(it, checkpoint)
     paths = [part_path(it, layer, checkpoint)]
     if checkpoint == it.checkpoints[-1]:
         paths.append(_final_path(it, layer))

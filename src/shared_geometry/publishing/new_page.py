@@ -32,6 +32,10 @@ def _listed(toc: str, name: str, after: set[str]) -> str:
         for place, line in enumerate(lines)
         if (found := re.fullmatch(r"\s*- file: (\S+)\s*", line)) and found[1] in after
     ]
+    if not places:
+        raise InputError(
+            f"_toc.yml names none of {', '.join(sorted(after))}, behind which to add {name}"
+        )
     before = lines[places[-1]]
     lines.insert(places[-1] + 1, f"{before[: before.index('-')]}- file: {name}")
     return "\n".join(lines) + "\n"

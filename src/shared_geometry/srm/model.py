@@ -361,7 +361,7 @@ class SRM(Estimator):
             Before `fit`.
         """
         self._check_fitted("w_")
-        if not isinstance(S, Sequence) and S.ndim == 2:
+        if getattr(S, "ndim", None) == 2:
             S = [S] * len(self._w)
         s = inputs.networks(S)
         k = self._w[0].shape[1]

@@ -58,8 +58,10 @@ class Lockstep:
         self.job, self.runs = job, runs
         self.checkpoints = job.how.checkpoint_steps(len(job.data.train))
         self.steps = CapturedSteps(job, runs) if job.on_gpu else PlainSteps(job, runs)
+        now = time.monotonic()  # networks at other steps may have had their turn before
         for run in runs:
             run.share = 1 / len(runs)
+            run.saved_at = run.started_at = now
 
     @property
     def step(self) -> int:

@@ -20,6 +20,7 @@ import torch
 
 from shared_geometry.basics.devices import (
     flushes_subnormals,
+    named_precision,
     resolve_device,
     resolve_precision,
     usable_cores,
@@ -83,7 +84,7 @@ def training_digest(
         "stem": stem if architecture == "resnet18" else None,
         "recipe": recipe.said(),
         "seed": seed,
-        "precision": str(resolve_precision(precision, resolve_device(device))),
+        "precision": f"torch.{named_precision(precision, device)}",
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -220,6 +221,8 @@ def train_network(
     InputError
         If an argument is not allowed, ``folder`` cannot be written, or the loss is not finite.
     """
+    if isinstance(network, bool) or not isinstance(network, Integral) or network < 0:
+        raise InputError(f"network={network!r} is not allowed: a whole number, 0 or more")
     job = _job(dataset, architecture, recipe, seed, folder, stem, device, precision, save_every)
     with _reproducible(job.device):
         return _train(job, progress or _silent, [network])[network]

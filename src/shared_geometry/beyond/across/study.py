@@ -35,7 +35,7 @@ from shared_geometry.experiment.population import Progress
 from shared_geometry.statistics import CORRELATION, SHARE, bootstrap_shared
 
 FORMAT = 2
-USES = ("similarity/maps", "similarity/moments", "similarity/shape", "networks/architectures")
+USES = ("similarity/maps", "similarity/moments", "similarity/shape")
 
 AT_MOST = 5  # networks of a population
 PAIRS = 3  # of networks that are compared layer by layer

@@ -55,17 +55,14 @@ MOST = 0.5  # of a branch's channels: a branch with no more is switched off
 def _begun(it: Plan) -> Plan:
     """The beginning of a plan's training, as long as the control is: by a plateau, it is the same.
 
-    It ends with the last checkpoint at a whole epoch that is no later than `CONTROL_EPOCHS`.
+    It ends with the last checkpoint at a whole epoch that is no later than `CONTROL_EPOCHS`; where
+    none is kept, with training.
     """
-    whole = [c for c in it.checkpoints if 0 < c <= CONTROL_EPOCHS and c == int(c)]
-    end = int(whole[-1]) if whole else it.recipe.epochs
-    kept, analysed = (
-        tuple(c for c in checkpoints if c <= end)
-        for checkpoints in (it.recipe.checkpoints, it.checkpoints)
-    )
-    return it._replace(
-        recipe=replace(it.recipe, epochs=end, checkpoints=kept), checkpoints=analysed
-    )
+    kept = it.recipe.checkpoints
+    end = max((c for c in kept if 0 < c <= CONTROL_EPOCHS and c == int(c)), default=kept[-1])
+    analysed = {c for c in it.checkpoints if c <= end} | {end}
+    how = replace(it.recipe, epochs=int(end), checkpoints=tuple(c for c in kept if c <= end))
+    return it._replace(recipe=how, checkpoints=tuple(sorted(analysed)))
 
 
 def _control(it: Plan, progress: Progress) -> Plan:
@@ -87,7 +84,7 @@ def _control(it: Plan, progress: Progress) -> Plan:
     return control
 
 
-def _network(it: Plan, network: int, told: Callable[[str], None]) -> xr.Dataset:
+def _network(it: Plan, network: int) -> xr.Dataset:
     """All that is found out about one network: at every checkpoint, and at the last."""
     module = build(it.config, it.data, network).eval()
     module.to(resolve_device(it.config.device), memory_format=torch.channels_last)
@@ -97,11 +94,11 @@ def _network(it: Plan, network: int, told: Callable[[str], None]) -> xr.Dataset:
     course = []
     some = unseen.images[spread(len(unseen), IMAGES)]
     for checkpoint in it.checkpoints:
-        module.load_state_dict(load_checkpoint(it.networks, network, checkpoint))
+        state = load_checkpoint(it.networks, network, checkpoint, training=it.training)
+        module.load_state_dict(state)
         seen = observe(module, some, mean)
         sizes = gradient_sizes(deepcopy(module), train, mean, it.recipe, order)
         course.append((*seen, sizes))
-        told(f"network {network + 1}, epoch {checkpoint:g}")
     whole, without = accuracies(module, unseen, mean)
     on, added, sizes = (torch.stack(values).numpy() for values in zip(*course, strict=True))
     return xr.Dataset(
@@ -147,9 +144,10 @@ def _over_networks(
 
 def _population(it: Plan, parts: Parts, told: Callable[[str], None]) -> xr.Dataset:
     """Every network of a plan, with intervals over networks."""
-    networks = [
-        parts.made(f"network-{i:02d}", _network, it, i, told) for i in range(it.config.networks)
-    ]
+    networks = []
+    for i in range(it.config.networks):
+        networks.append(parts.made(f"network-{i:02d}", _network, it, i))
+        told(f"network {i + 1}")
     found = xr.concat(networks, "network")
     for name, limits in LIMITS.items():
         found[f"{name}_interval"] = _over_networks(found[name], bootstrap_mean, it, limits=limits)
@@ -202,9 +200,7 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
             plans[THEN] = begun._replace(checkpoints=begun.checkpoints[-1:])
         plans[CONTROL] = _control(begun, progress)
     done = count(1)
-    steps = sum(
-        it.config.networks * len(plan.checkpoints) + len(plan.layers) for plan in plans.values()
-    )
+    steps = sum(it.config.networks + len(plan.layers) for plan in plans.values())
 
     def told(name: str, note: str) -> None:
         whose = "" if name == TRAINED else f"{name}, "

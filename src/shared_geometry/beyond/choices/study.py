@@ -37,7 +37,6 @@ from shared_geometry.srm import reference
 from shared_geometry.statistics import bootstrap_mean, bootstrap_shared
 
 FORMAT = 3
-USES = ("networks/stitching",)  # what a channel is
 
 MEASURES = ("variance", "variance, others only", "corr(wRSM, iRSM)", "consistency")
 _SHOWN = 2  # images of a class whose RSM cells are worked out, and thrown away

@@ -190,7 +190,7 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
                 start[label] = torch.from_numpy(part.start.values)
             row.append(part.drop_vars("start", errors="ignore"))
         course.append(along_layers(it, row))
-        progress("memory", done, len(it.checkpoints), f"epoch {checkpoint:g}")
+        progress("dynamics", done, len(it.checkpoints), f"epoch {checkpoint:g}")
     ends = xr.concat([row[["gap", "misfit"]] for row in (course[0], course[-1])], "end")
     found = xr.concat([row[["likeness", "own", "others"]] for row in course], "checkpoint")
     found = found.transpose("layer", "checkpoint", "network", "beginning")

@@ -28,7 +28,7 @@ from shared_geometry.experiment.population import Progress, network_at
 from shared_geometry.statistics import PART, bootstrap_mean, bootstrap_pairs, bootstrap_shared
 
 FORMAT = 2
-USES = ("networks/stitching", "similarity/shape")  # that the answer hangs on
+USES = ("similarity/moments", "similarity/shape")  # that the answer hangs on
 
 SIZES = (10, 30, 100, 300, 1000, 3000)  # alignment images that are tried, besides all
 NEWCOMERS = 3  # networks that are left out of a fit, one at a time

@@ -54,7 +54,7 @@ from shared_geometry.similarity.orders import agreement, reliability
 from shared_geometry.statistics import CORRELATION, bootstrap_pairs
 
 FORMAT = 2
-USES = tuple(f"similarity/{name}" for name in ("moments", "cca", "shape", "comparison"))
+USES = tuple(f"similarity/{name}" for name in ("moments", "cca", "orders", "shape", "comparison"))
 MOST_PLACES = 36  # layers times checkpoints at which pairs are compared
 
 

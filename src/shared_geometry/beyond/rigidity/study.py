@@ -38,8 +38,10 @@ from shared_geometry.similarity.prediction import (
 from shared_geometry.statistics import SHARE, bootstrap_pairs, bootstrap_shared
 
 FORMAT = 2
-USES = tuple(
-    f"similarity/{name}" for name in ("maps", "canonical", "moments", "cca", "shape", "prediction")
+USES = (
+    "theory/toys",
+    *(f"similarity/{name}" for name in ("maps", "canonical", "moments", "cca", "shape")),
+    "similarity/prediction",
 )
 
 POPULATIONS = ("networks", "rigid networks", "halves of two networks", "halves of one network")
