@@ -44,6 +44,7 @@ def small_results(n_networks=3):
     config = Config.from_preset("smoke", networks=n_networks, epochs=2)
     results.attrs = {
         "title": "convnet on digits",
+        "geometry_intervals": "jackknife",
         "config": config.to_json(),
         "recipe": recipe("fast", "convnet", epochs=2).to_json(),
         "command": config.command,

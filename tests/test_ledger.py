@@ -237,6 +237,22 @@ def test_resampled_intervals_of_a_correlation_cannot_tell_that_it_does_not_rise(
     assert "1 of 2 layers (1 cannot be told)" in row(results, "rises").found.value
 
 
+@pytest.mark.parametrize(("made", "parts"), [("jackknife", "2 of 2 layers"), (None, "1 of 2")])
+def test_intervals_that_leave_networks_out_only_nearly_count_as_longer(results, made, parts):
+    first, last = results.checkpoint.values[[0, -1]]
+    for layer, value in (("pool1", 0.9), ("dense", 0.99)):
+        z = np.arctanh(np.array([0.85, value]))[:, None] + [0, -0.02, 0.02]
+        for checkpoint, interval in zip((first, last), np.tanh(z), strict=True):
+            where = {"space": "shared", "checkpoint": checkpoint, "layer": layer}
+            results.geometry_current.loc[where] = interval
+    close = {"space": "shared", "layer": "pool1", "checkpoint": last}
+    results.geometry_current.loc[close] = [0.87, 0.862, 0.878]  # apart from 0.85 [0.84, 0.86]
+    if made is None:
+        del results.attrs["geometry_intervals"]
+        parts += " layers (1 cannot be told)"
+    assert row(results, "rises-now").found.value.startswith(parts)
+
+
 def layers_of(variance, consistency):
     """Results of as many layers as there are values."""
     rows = {

@@ -111,6 +111,18 @@ def test_title_and_words_of_the_class_patterns_speak_of_the_same_networks():
     assert said == [f"{scatter(four.patterns.sel(space=s)):.2f}" for s in ("native", "shared")]
 
 
+def test_intervals_of_earlier_rules_are_told_where_the_numbers_come_from(results):
+    del results.attrs["geometry_intervals"]
+    said = report.provenance_line
+    nearly = "intervals of an earlier rule, as “The method” tells: those of corr(wRSM, iRSM) leave"
+    assert nearly in said(results)
+    assert nearly in said(results.assign_attrs(study="chance"))
+    assert "earlier rule" not in said(results.assign_attrs(study="rigidity"))
+    assert "earlier rule" not in said(results.assign_attrs(geometry_intervals="jackknife"))
+    resampled = results.assign_attrs(geometry_intervals="bootstrap", revised="made longer")
+    assert "intervals of an earlier rule, as “The method” tells: made longer; " in said(resampled)
+
+
 def test_populations_of_one_name_are_told_apart_by_their_sizes(results):
     said = report.populations({"ConvNet, here": results, "there": small_results(n_networks=4)})
     assert (

@@ -8,10 +8,12 @@ from scipy import stats
 
 from shared_geometry.errors import InputError
 from shared_geometry.rsa import (
+    between,
     class_rsm,
     compare_rsms,
     consistency,
     correlation,
+    inter_rsm,
     inter_rsms,
     lower_triangle,
     rsm,
@@ -158,6 +160,29 @@ def test_inter_rsm_compares_a_network_with_the_mean_of_the_others(rng):
     for i, found in enumerate(inter_rsms(x)):
         others = x[[j for j in range(4) if j != i]].mean(0)
         np.testing.assert_allclose(found, np.corrcoef(x[i].T, others.T)[:5, 5:], atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 4, 9])
+def test_the_mean_of_inter_rsms_needs_none_of_them(rng, n):
+    x = rng.normal(size=(n, 4, 7))
+    w = np.linalg.qr(rng.normal(size=(n, 6, 4)))[0]
+    for how in ({}, {"centre": False}, {"bases": w}):
+        expected = inter_rsms(x, **how).mean(0)
+        np.testing.assert_allclose(inter_rsm(x, **how), expected, atol=1e-12)
+        found = between(x, **how)
+        np.testing.assert_allclose(found.mean, expected, atol=1e-12)
+        assert found.without.shape == (n if n > 2 else 0, 21)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+@pytest.mark.parametrize("n", [4, 9])
+def test_what_is_left_without_a_network_does_not_depend_on_the_unit_of_activity(rng, n, scale):
+    x = rng.normal(size=(n, 5, 8)).astype(np.float32)
+    x[:, :, 2] = 0  # an image that nobody responds to
+    plain, scaled = between(x), between(x * np.float32(scale))
+    np.testing.assert_allclose(scaled.without, plain.without, atol=1e-5)
+    np.testing.assert_allclose(scaled.mean, plain.mean, atol=1e-5)
+    assert not plain.mean[2].any()
 
 
 def test_identical_networks_have_inter_rsms_equal_to_their_own(rng):

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from shared_geometry.errors import InputError
-from shared_geometry.rsa import inter_rsms, lower_triangle, within_rsms
+from shared_geometry.rsa import EXACTLY, between, inter_rsms, lower_triangle, within_rsms
 from shared_geometry.statistics import (
     Interval,
     bootstrap_excess,
@@ -95,7 +95,7 @@ def test_a_wider_level_gives_a_wider_interval(rng):
 def test_equal_networks_leave_no_doubt():
     assert bootstrap_mean(np.full(5, 0.25)) == Interval(0.25, 0.25, 0.25)
     rows = np.tile(np.arange(6.0), (4, 1))
-    assert correlation_of_means(rows, rows, rows) == pytest.approx((1, 1, 1))
+    assert correlation_of_means(rows, rows[0], rows) == pytest.approx((1, 1, 1))
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another(rng):
@@ -110,7 +110,7 @@ def test_numpy_and_torch_give_the_same_numbers(rng):
     for function, arrays in (
         (bootstrap_mean, (a[:, 0],)),
         (bootstrap_pairs, (m,)),
-        (correlation_of_means, (a, b, b)),
+        (correlation_of_means, (a, b[0], b)),
     ):
         assert function(*arrays) == function(*map(torch.from_numpy, arrays))
 
@@ -151,16 +151,11 @@ def test_the_diagonal_may_be_missing(rng):
     assert all(np.isfinite(bootstrap_pairs(m)))
 
 
-def pairwise(x):
-    """RSMs of each network with the mean of the others, averaged pair by pair."""
-    n = len(x)
-    both = np.einsum("aup,buq->abpq", x, x)
-    return np.stack([sum(both[a, b] for b in range(n) if b != a) / (n - 1) for a in range(n)])
-
-
-def of_rsms(own, between):
-    """`correlation_of_means` of whole RSMs."""
-    return correlation_of_means(*map(lower_triangle, (own, between, between.transpose(0, 2, 1))))
+def of_networks(x, **how):
+    """`correlation_of_means` of a population."""
+    found = between(x, **how)
+    own = lower_triangle(within_rsms(x, centre=how.get("centre", True)))
+    return correlation_of_means(own, lower_triangle(found.mean), found.without)
 
 
 def jackknife(estimate, without):
@@ -171,12 +166,13 @@ def jackknife(estimate, without):
     return np.tanh(np.arctanh(estimate) - arm), np.tanh(np.arctanh(estimate) + arm)
 
 
-def without_each(x, between):
+def without_each(x, bases=None, **how):
     """The correlation of all networks, and its interval by making RSMs anew without each one."""
 
     def correlation(some):
-        means = [lower_triangle(f(x[some])).mean(0) for f in (own_rsms, between)]
-        return np.corrcoef(*means)[0, 1]
+        mine = None if bases is None else [bases[i] for i in some]
+        rsms = within_rsms(x[some], **how), inter_rsms(x[some], bases=mine, **how)
+        return np.corrcoef(*(lower_triangle(r).mean(0) for r in rsms))[0, 1]
 
     n = len(x)
     every = np.arange(n)
@@ -184,21 +180,48 @@ def without_each(x, between):
     return estimate, *jackknife(estimate, [correlation(np.delete(every, k)) for k in every])
 
 
-def own_rsms(x):
-    return np.einsum("aup,auq->apq", x, x)
+def alike(rng, n, units, images, noise, uneven):
+    """Networks with one response and noise of their own, some louder than others."""
+    loud, noisy = np.exp(uneven * rng.normal(size=(2, n, 1, 1)))
+    return loud * rng.normal(size=(units, images)) + noise * noisy * rng.normal(
+        size=(n, units, images)
+    )
 
 
-def test_a_network_is_left_out_of_its_own_rsm_and_of_all_that_it_is_a_part_of(rng):
-    x = rng.normal(size=(5, 8, 12)) + rng.normal(size=(8, 12))
-    assert of_rsms(own_rsms(x), pairwise(x)) == pytest.approx(without_each(x, pairwise))
+@pytest.mark.parametrize("noise", [0.02, 0.5, 3.0])
+@pytest.mark.parametrize("n", range(3, EXACTLY + 1))
+def test_rsms_of_few_networks_are_made_anew_without_each(rng, n, noise):
+    x = alike(rng, n, 8, 14, noise, 0.5)
+    assert of_networks(x) == pytest.approx(without_each(x), abs=1e-12)
+    assert of_networks(x, centre=False) == pytest.approx(without_each(x, centre=False), abs=1e-12)
+    bases = np.linalg.qr(rng.normal(size=(n, 12, 8)))[0]
+    found = of_networks(x, bases=bases)
+    assert found == pytest.approx(without_each(x, bases), abs=1e-12)
 
 
-def test_with_inter_rsms_it_is_close_to_making_them_without_each_network(rng):
-    x = rng.normal(size=(10, 20, 30)) + rng.normal(size=(20, 30))
-    found = of_rsms(own_rsms(x), inter_rsms(x))
-    estimate, low, high = without_each(x, inter_rsms)
-    assert found.estimate == pytest.approx(estimate)
-    assert found.high - found.low == pytest.approx(high - low, rel=0.15)
+@pytest.mark.parametrize("uneven", [0.0, 0.5])
+@pytest.mark.parametrize("noise", [0.02, 0.1, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize(("n", "near"), [(EXACTLY + 1, 0.08), (10, 0.03), (30, 0.02)])
+def test_of_more_networks_the_interval_is_that_of_rsms_made_anew(rng, n, near, noise, uneven):
+    for how in ({}, {"centre": False}, {"bases": np.linalg.qr(rng.normal(size=(n, 16, 12)))[0]}):
+        x = alike(rng, n, 12, 30, noise, uneven)
+        estimate, low, high = np.arctanh(of_networks(x, **how))
+        exact, least, most = np.arctanh(without_each(x, **how))
+        assert estimate == pytest.approx(exact, abs=1e-6)
+        assert high - low == pytest.approx(most - least, rel=near)
+
+
+def test_the_interval_is_as_long_as_estimates_of_populations_that_agree_lie_apart():
+    rng = np.random.default_rng(3)
+    response = rng.normal(size=(12, 4)) @ rng.normal(size=(4, 25))
+    found = []
+    for _ in range(120):
+        found.append(of_networks(response + 0.3 * rng.normal(size=(10, 12, 25))))
+    estimate, low, high = np.arctanh(np.array(found)).T
+    assert np.tanh(estimate.mean()) > 0.99
+    assert 0.88 <= np.mean((low <= estimate.mean()) & (estimate.mean() <= high)) < 1
+    needed = 2 * stats.t.ppf(0.975, 9) * estimate.std()
+    assert np.mean(high - low) == pytest.approx(needed, rel=0.2)
 
 
 def test_the_interval_of_a_correlation_of_means_covers_what_such_populations_show_on_average():
@@ -207,7 +230,7 @@ def test_the_interval_of_a_correlation_of_means_covers_what_such_populations_sho
     found = []
     for _ in range(150):
         x = 2 * rng.normal(size=(6, 15, 20)) + shared
-        found.append(of_rsms(within_rsms(x), inter_rsms(x)))
+        found.append(of_networks(x))
     estimates, low, high = np.array(found).T
     covered = np.mean((low <= estimates.mean()) & (estimates.mean() <= high))
     assert 0.9 <= covered < 1
@@ -256,30 +279,33 @@ def test_what_two_networks_share_has_no_interval_however_alike_they_are(rng):
 
 def test_two_networks_say_nothing_of_how_sure_a_correlation_of_means_is(rng):
     a, b = rng.normal(size=(2, 2, 40))
-    assert correlation_of_means(a, b, b)[1:] == (-1, 1)
+    assert correlation_of_means(a, b[0], b[:0])[1:] == (-1, 1)
 
 
 def test_rows_without_structure_correlate_zero():
-    assert correlation_of_means(*np.ones((3, 4, 5))) == (0, -1, 1)
-    rounded = 1 + 1e-7 * np.random.default_rng(0).normal(size=(3, 4, 500)).astype(np.float32)
-    assert correlation_of_means(*rounded) == (0, -1, 1)
-    rounded[0, 0, 0] = np.nan
-    assert np.isnan(correlation_of_means(*rounded)).all()
+    flat = np.ones((4, 5))
+    assert correlation_of_means(flat, flat[0], flat) == (0, -1, 1)
+    rounded = 1 + 1e-7 * np.random.default_rng(0).normal(size=(9, 500)).astype(np.float32)
+    assert correlation_of_means(rounded[:4], rounded[8], rounded[4:8]) == (0, -1, 1)
+    for place in (0, 5, 8):
+        spoilt = rounded.copy()
+        spoilt[place, 0] = np.nan
+        found = correlation_of_means(spoilt[:4], spoilt[8], spoilt[4:8])
+        assert np.isnan(found).all()
 
 
 def test_single_precision_rows_lose_nothing_that_matters(rng):
-    a = (rng.normal(size=50_000) + rng.normal(size=(4, 50_000))).astype(np.float32) + 10
-    exact = np.corrcoef(a[:2].astype(float).mean(0), a[2:].astype(float).mean(0))[0, 1]
-    found = correlation_of_means(a[:2], a[2:], a[2:])
-    assert found.estimate == pytest.approx(exact, abs=1e-5)
+    a = (rng.normal(size=50_000) + rng.normal(size=(6, 50_000))).astype(np.float32) + 10
+    exact = np.corrcoef(a[:3].astype(float).mean(0), a[3])[0, 1]
+    assert correlation_of_means(a[:3], a[3], a[3:]).estimate == pytest.approx(exact, abs=1e-5)
 
 
 def test_over_two_million_pairs_an_interval_is_that_of_double_precision(rng):
     shared = rng.normal(size=2_000_000)
-    rows = [shared + 0.3 * rng.normal(size=(4, len(shared))) for _ in range(3)]
-    short = [m.astype(np.float32) for m in rows]
-    found = correlation_of_means(*short)
-    exact = correlation_of_means(*(m.astype(float) for m in short))
+    rows = [shared + 0.3 * rng.normal(size=(4, len(shared))) for _ in range(2)]
+    given = rows[0], rows[1].mean(0), (rows[1].sum(0) - rows[1]) / 3
+    found = correlation_of_means(*(m.astype(np.float32) for m in given))
+    exact = correlation_of_means(*given)
     assert found == pytest.approx(exact, abs=(exact.high - exact.low) / 100)
 
 
@@ -289,8 +315,13 @@ def test_over_two_million_pairs_an_interval_is_that_of_double_precision(rng):
         (lambda: bootstrap_mean(np.ones(1)), "at least 2 networks"),
         (lambda: bootstrap_mean(np.ones((2, 2))), "values of shape"),
         (lambda: bootstrap_pairs(np.ones((2, 3))), "matrix of shape"),
-        (lambda: correlation_of_means(*map(np.ones, [(2, 3), (2, 3), (3, 3)])), "B_t of shape"),
-        (lambda: correlation_of_means(*np.ones((3, 4, 5)), level=0), "level=0"),
+        (
+            lambda: correlation_of_means(*map(np.ones, [(3, 4), 4, (2, 4)])),
+            "a row for each network",
+        ),
+        (lambda: correlation_of_means(*map(np.ones, [(2, 4), 4, (2, 4)])), "but none of two"),
+        (lambda: correlation_of_means(*map(np.ones, [(3, 4), 5, (3, 4)])), r"b of shape \(5,\)"),
+        (lambda: correlation_of_means(*map(np.ones, [(3, 4), 4, (3, 4)]), level=0), "level=0"),
         (lambda: bootstrap_mean(np.ones(3), n_resamples=0), "n_resamples=0"),
         (lambda: bootstrap_mean(np.ones(3), level=95), "level=95"),
     ],

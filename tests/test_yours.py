@@ -380,7 +380,7 @@ def test_the_explorer_of_one_checkpoint_has_a_menu_and_no_slider():
     assert [button.label for button in menu.buttons] == ["deep", "layer 3"]
     assert [frame.name for frame in figure.frames] == ["deep", "layer 3"]
     assert list(figure.layout.meta["frame"]) == ["deep"]
-    assert "do not compare" in figure.layout.title.text
+    assert "does not look like" in figure.layout.title.text.replace("<br>", " ")
     for frame, layer in zip(figure.frames, ("deep", "3"), strict=True):
         cells = found.rsm_image.sel(layer=layer, reading="corrected", kind="between, shared")
         np.testing.assert_allclose(frame.data[2].z, cells.isel(checkpoint=0), atol=1e-6)
@@ -391,13 +391,13 @@ def test_the_explorer_of_one_layer_has_neither():
     assert not figure.layout.sliders
     assert not figure.layout.updatemenus
     assert not figure.frames
-    assert "networks compare" in figure.layout.title.text
+    assert "looks like" in figure.layout.title.text.replace("<br>", " ")
 
 
 def test_a_figure_of_one_layer_names_no_other_and_one_of_classes_needs_two():
     found = compare(turned(), **QUICK)
-    assert figures.variance_by_layer(found).layout.title.text == (
-        "A rotation explains 100 % of the variance"
+    assert figures.variance_by_layer(found).layout.title.text.replace("<br>", " ") == (
+        "From the other networks, a rotation explains 100 % of the variance; as published, 100 %"
     )
     with pytest.raises(InputError, match="one class"):
         figures.class_patterns(found)

@@ -15,6 +15,7 @@ from scipy import stats
 from shared_geometry.basics.arrays import Array, as_tensor, like
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.errors import InputError
+from shared_geometry.rsa import correlation, is_flat
 
 CORRELATION = (-1.0, 1.0)  # limits of a value
 PART = (0.0, 1.0)
@@ -235,25 +236,22 @@ def _pseudo_values(matrix: Array) -> torch.Tensor:
     return n * mean - (total - m.sum(0) - m.sum(1)) / (n - 2) if n > 2 else mean.expand(n)
 
 
-def correlation_of_means(A: Array, B: Array, B_t: Array, *, level: float = 0.95) -> Interval:
-    r"""Correlation of the wRSM with the iRSM, with a jackknife interval over networks.
+def correlation_of_means(A: Array, b: Array, without: Array, *, level: float = 0.95) -> Interval:
+    """Correlation of the wRSM with the iRSM, with a jackknife interval over networks.
 
     A bootstrap will not do: a resample has fewer different networks than there are, its means hold
     more of what is private to each, and all its correlations are lower than the one in question.
-    Here every network is left out once: of the rows of A, and of B both its own row and its part in
-    the rows of the others.  With :math:`b_i` the RSM of network i and the mean of the others, the
-    mean without network k is :math:`(\sum_i b_i - b_k - b_k^\top) / (N - 2)`: exactly so for RSMs
-    averaged pair by pair, and nearly for those of `rsa.inter_rsms`, which take the mean of the
-    others before they correlate (of ten networks, some hundredths of the interval's width, and up
-    to a quarter too short where they agree almost entirely; of three, up to half).  The interval is
-    Student's, on Fisher's z, with N - 1 degrees of freedom.
+    Here every network is left out once, of the networks' own RSMs and of all that it is a part of
+    between them.  The interval is Student's, on Fisher's z, with N - 1 degrees of freedom.
 
     Parameters
     ----------
     A : array of shape (n_networks, n_pairs)
         The lower triangle of each network's own RSM.
-    B, B_t : array of shape (n_networks, n_pairs)
-        The lower triangle of its RSM with the mean of the others, and of that RSM transposed.
+    b : array of shape (n_pairs,)
+        That of the iRSM.
+    without : array of shape (n_networks, n_pairs)
+        That of the iRSM without each network, from `rsa.between`; of two networks it has no rows.
     level : float
 
     Returns
@@ -267,54 +265,47 @@ def correlation_of_means(A: Array, B: Array, B_t: Array, *, level: float = 0.95)
     InputError
         If the arrays are not of the same networks and pairs of images, or ``level`` is not allowed.
     """
-    a, b, b_t = (as_tensor(m) for m in (A, B, B_t))
-    if a.dim() != 2 or a.shape != b.shape or a.shape != b_t.shape or len(a) < 2:
+    own, mean, rest = (as_tensor(m) for m in (A, b, without))
+    n = len(own) if own.dim() == 2 else 0
+    if n < 2 or mean.shape != own.shape[1:] or rest.shape != (n if n > 2 else 0, own.shape[1]):
         raise InputError(
-            f"A of shape {tuple(a.shape)}, B of shape {tuple(b.shape)} and B_t of shape "
-            f"{tuple(b_t.shape)}: all (n_networks, n_pairs), at least 2 networks"
+            f"A of shape {tuple(own.shape)}, b of shape {tuple(mean.shape)} and without of shape "
+            f"{tuple(rest.shape)}: (n_networks, n_pairs), (n_pairs,) and a row for each network, "
+            "but none of two; at least 2 networks"
         )
     tail = _upper_tail(level)
-    aa, ab, bb = _grams(a, torch.cat([b, b_t]))
-    n = len(a)
-    ones, each = torch.ones(1, n, dtype=torch.float64), torch.eye(n, dtype=torch.float64)
-    u = torch.cat([ones, ones - each])  # all networks, then without each
-    v = torch.cat([u, torch.cat([0 * ones, -each])], 1)
-    power = (_form(u, aa, u) * _form(v, bb, v)).clamp(min=0).sqrt()
-    found = torch.where(power == 0, torch.zeros_like(power), _form(u, ab, v) / power).clamp(-1, 1)
-    estimate = found[0].item()
-    if math.isnan(estimate):
+    total = own.sum(0, dtype=torch.float64)
+    eps = torch.finfo(own.dtype if own.is_floating_point() else torch.float64).eps
+    if not all(values.isfinite().all() for values in (total, mean, rest)):
         return Interval(*3 * [math.nan])
-    if n == 2 or power[0] == 0:
+    estimate = correlation(total, mean, eps).item()
+    if n == 2 or is_flat(total, eps) or is_flat(mean, eps):
         return Interval(estimate, -1.0, 1.0)
-    middle, *without = found.clamp(-_ALMOST_ONE, _ALMOST_ONE).atanh()
-    spread = math.sqrt((n - 1) * torch.stack(without).var(correction=0).item())
-    arm = float(stats.t.ppf(tail, n - 1)) * spread
-    low, high = (math.tanh(middle.item() + sign * arm) for sign in (-1, 1))
+    found = _without_each(own, total, rest)
+    z = found.clamp(-_ALMOST_ONE, _ALMOST_ONE).atanh()
+    middle = math.atanh(min(max(estimate, -_ALMOST_ONE), _ALMOST_ONE))
+    arm = float(stats.t.ppf(tail, n - 1)) * math.sqrt((n - 1) * z.var(correction=0).item())
+    low, high = (math.tanh(middle + sign * arm) for sign in (-1, 1))
     return Interval(estimate, min(low, estimate), max(high, estimate))
 
 
-def _grams(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Scalar products of centred rows: of a, of a with b, of b; summed in float64.
+def _without_each(own: torch.Tensor, total: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
+    """Correlations of ``total`` without each row of ``own`` with rows of ``rest``: (n_networks,).
 
-    In float32 a sum over two million pairs of images errs by more than ten networks differ.
+    Summed in float64: over two million pairs of images float32 errs by more than ten networks
+    differ.
     """
-    rows = torch.cat([a, b])
-    rows = rows if rows.is_floating_point() else rows.double()
-    mean = rows.mean(1, keepdim=True)
-    gram = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
-    for part in (rows - mean).split(_COLUMNS, 1):
-        wide = part.double()
-        gram += wide @ wide.T
-    # what rounding makes of a flat row is no pattern
-    floor = rows.shape[1] * (8 * torch.finfo(rows.dtype).eps * mean.double()).square()
-    flat = (gram.diagonal() <= floor[:, 0]).nonzero()[:, 0]
-    gram[flat], gram[:, flat] = 0, 0
-    n, gram = len(a), gram.cpu()
-    return gram[:n, :n], gram[:n, n:], gram[n:, n:]
-
-
-def _form(u: torch.Tensor, gram: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    return torch.einsum("ri,ij,rj->r", u, gram, v)
+    n, count = rest.shape
+    sums = torch.zeros(5, n, dtype=torch.float64, device=own.device)
+    middle = total.mean() * (n - 1) / n, rest.mean(dtype=torch.float64)
+    for rows, all_, left in zip(
+        own.split(_COLUMNS, 1), total.split(_COLUMNS), rest.split(_COLUMNS, 1), strict=True
+    ):
+        a, b = all_ - rows.double() - middle[0], left.double() - middle[1]
+        sums += torch.stack([a.sum(1), b.sum(1), (a * a).sum(1), (b * b).sum(1), (a * b).sum(1)])
+    a, b, aa, bb, ab = sums.cpu()
+    power = ((aa - a * a / count) * (bb - b * b / count)).clamp(min=0).sqrt()
+    return torch.where(power > 0, (ab - a * b / count) / power, 0)
 
 
 def p_value(value: Array, draws: Array) -> Array:

@@ -30,6 +30,7 @@ from shared_geometry.errors import DataError, InputError
 from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan, plan
 from shared_geometry.experiment.population import Progress, silent, train
+from shared_geometry.experiment.results import JACKKNIFE
 from shared_geometry.networks.architectures import ARCHITECTURES
 
 
@@ -168,6 +169,7 @@ def study(
             "recipe": it.recipe.to_json(),
             "command": config.command.replace("run", f"study {name}", 1),
             **origin,
+            "geometry_intervals": JACKKNIFE,
             "seconds": round(time.monotonic() - start + parts.seconds, 1),
             **provenance(),
         }

@@ -30,11 +30,20 @@ from shared_geometry.claims.judging import (
     higher,
     overall,
 )
-from shared_geometry.experiment.results import CHANNELS, config_of, native_control, shows_training
+from shared_geometry.experiment.results import (
+    BOOTSTRAP,
+    CHANNELS,
+    NEARLY,
+    config_of,
+    geometry_intervals,
+    native_control,
+    shows_training,
+)
 from shared_geometry.srm.score import explained_with
 from shared_geometry.theory.propositions import deviation, response_of, same_geometry
 
 NO_BEGINNING = "the networks were not looked at before training and at the end"
+TOO_SHORT = 4  # times, an interval that leaves networks out only nearly
 CHANCE = 0.05  # largest p of an order of layers that counts
 _ONE_UNIT_A_CHANNEL = "dense"  # such a layer
 
@@ -133,12 +142,14 @@ def _layers(values: xr.DataArray) -> list[tuple[str, np.ndarray]]:
     return [(layer_name(label), values.sel(layer=label).values) for label in values.layer.values]
 
 
-def _rises(values: xr.DataArray, resampled: bool) -> Found:
+def _rises(results: xr.Dataset, name: str) -> Found:
+    values, made = _shared(results, name), geometry_intervals(results)
     if not shows_training(values):
         return Found(UNDECIDED, NO_BEGINNING)
     first, last = (_layers(values.isel(checkpoint=place)) for place in (0, -1))
-    parts = [higher(before, after) for (_, before), (_, after) in zip(first, last, strict=True)]
-    if resampled:
+    safe = _longer if made == NEARLY else np.asarray
+    parts = [higher(safe(a), safe(b)) for (_, a), (_, b) in zip(first, last, strict=True)]
+    if made == BOOTSTRAP:  # they end at the estimate, and so cannot deny that it rises
         parts = [part or None for part in parts]
     shown = "; ".join(
         f"{name} {number(before[0])} → {interval_text(after)}"
@@ -152,12 +163,10 @@ def _ends(rows: list) -> list:
     return rows if len(rows) <= 3 else [rows[0], rows[-1]]
 
 
-def _resampled(results: xr.Dataset) -> bool:
-    """Whether intervals of corr(wRSM, iRSM) end at the estimate, and so cannot deny that it rises.
-
-    A bootstrap made them, before `statistics.correlation_of_means`.
-    """
-    return results.attrs.get("geometry_intervals") == "bootstrap"
+def _longer(interval: np.ndarray) -> np.ndarray:
+    """An interval of the kind `NEARLY`, as if it were `TOO_SHORT` times too short."""
+    z = np.arctanh(np.clip(interval, -1 + 1e-12, 1 - 1e-12))
+    return np.tanh(z[0] + TOO_SHORT * (z - z[0]))
 
 
 def _shared(results: xr.Dataset, name: str) -> xr.DataArray:
@@ -166,18 +175,19 @@ def _shared(results: xr.Dataset, name: str) -> xr.DataArray:
 
 def geometry_rises(results: xr.Dataset) -> Found:
     """Correlation with the wRSM of the end, before training and at the end."""
-    return _rises(_shared(results, "geometry_final"), _resampled(results))
+    return _rises(results, "geometry_final")
 
 
 def agreement_rises(results: xr.Dataset) -> Found:
     """Correlation with the wRSM of the same checkpoint, before training and at the end."""
-    return _rises(_shared(results, "geometry_current"), _resampled(results))
+    return _rises(results, "geometry_current")
 
 
 def aligned(results: xr.Dataset) -> Found:
     """corr(wRSM, iRSM) in shared space at the end."""
     rows = _layers(_shared(results, "geometry_final").isel(checkpoint=-1))
-    parts = [above(values, HIGH) for _, values in rows]
+    safe = _longer if geometry_intervals(results) == NEARLY else np.asarray
+    parts = [above(safe(values), HIGH) for _, values in rows]
     return Found(overall(parts), f"{counted(parts, 'layers')}: {_listed(_ends(rows))}")
 
 

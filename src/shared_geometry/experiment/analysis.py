@@ -13,10 +13,17 @@ import torch
 from shared_geometry.experiment.shared_space import (
     centred,
     responses_of_others,
-    shared_rsms,
+    shared_between,
     stacked,
 )
-from shared_geometry.rsa import class_rsm, consistency, inter_rsms, lower_triangle, within_rsms
+from shared_geometry.rsa import (
+    Between,
+    between,
+    class_rsm,
+    consistency,
+    lower_triangle,
+    within_rsms,
+)
 from shared_geometry.srm import SRM
 from shared_geometry.srm.score import explained_power, part_of, power
 from shared_geometry.statistics import (
@@ -154,22 +161,16 @@ def _interval(interval: Interval) -> torch.Tensor:
     return torch.tensor([float(bound) for bound in interval], dtype=torch.float64)
 
 
-def triangles(between: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Lower triangles of RSMs (n_networks, n_images, n_images), and of the same transposed."""
-    return lower_triangle(between), lower_triangle(between.mT)
-
-
-def geometry(within: torch.Tensor, between: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+def geometry(within: torch.Tensor, between: Between) -> torch.Tensor:
     """corr(wRSM, iRSM) of the averages, with its interval over networks: (3,).
 
     Parameters
     ----------
     within : Tensor of shape (n_networks, n_pairs)
         Lower triangles of the networks' own RSMs.
-    between : pair of Tensor of shape (n_networks, n_pairs)
-        `triangles` of their RSMs with the mean of the others.
+    between : Between
     """
-    return _interval(correlation_of_means(within, *between))
+    return _interval(correlation_of_means(within, lower_triangle(between.mean), between.without))
 
 
 def compare(
@@ -202,21 +203,21 @@ def compare(
         (space, bound); ``consistency_pairs`` (n, n); ``consistency`` (bound,); ``rsm_class``
         (kind, class, class); ``rsm_image`` (kind, image, image).
     """
-    stacks = {
-        "within, native": within_rsms(native, centre=settings.correlate),
-        "between, native": inter_rsms(native, centre=settings.correlate),
-        "between, shared": shared_rsms(w, native, centre=settings.correlate),
-    }
-    means = {kind: stacks[kind].mean(0) for kind in KINDS}
-    within = lower_triangle(stacks.pop("within, native"))
-    between = [triangles(stacks.pop(f"between, {space}")) for space in SPACES]
-    reference = within if final is None else final
+    how = {"centre": settings.correlate}
+    own = within_rsms(native, **how)
+    within, mean = lower_triangle(own), own.mean(0)
+    del own  # it is large
+    spaces = between(native, **how), shared_between(w, native, **how)
+    current = torch.stack([geometry(within, space) for space in spaces])
+    means = dict(zip(KINDS, (mean, *(space.mean for space in spaces)), strict=True))
     pairs = consistency(within)
     sampling = {"n_resamples": settings.n_resamples, "seed": settings.seed}
     return {
         "within": within,
-        "geometry_final": torch.stack([geometry(reference, rows) for rows in between]),
-        "geometry_current": torch.stack([geometry(within, rows) for rows in between]),
+        "geometry_final": current
+        if final is None
+        else torch.stack([geometry(final, space) for space in spaces]),
+        "geometry_current": current,
         "consistency_pairs": pairs,
         "consistency": _interval(bootstrap_pairs(pairs, limits=CORRELATION, **sampling)),
         "rsm_class": torch.stack([class_rsm(means[kind], labels) for kind in KINDS]),

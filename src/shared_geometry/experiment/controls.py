@@ -8,7 +8,6 @@ from shared_geometry.experiment.analysis import (
     Settings,
     fit,
     geometry,
-    triangles,
     variance_explained,
 )
 from shared_geometry.experiment.nulls import random_order, shuffled
@@ -16,10 +15,17 @@ from shared_geometry.experiment.shared_space import (
     centred,
     over_units,
     responses_of_others,
-    shared_rsms,
+    shared_between,
     stacked,
 )
-from shared_geometry.rsa import correlation, inter_rsms, lower_triangle, rsm, within_rsms
+from shared_geometry.rsa import (
+    between,
+    correlation,
+    inter_rsm,
+    lower_triangle,
+    rsm,
+    within_rsms,
+)
 from shared_geometry.srm import SRM
 from shared_geometry.srm.score import explained_power, power
 
@@ -41,9 +47,9 @@ def shuffled_control(activity: Activity, settings: Settings) -> dict[str, torch.
     x = centred(control.held_out, stacked(model.mean_))
     how = {"centre": settings.correlate}
     within = lower_triangle(within_rsms(x, **how))
-    between = inter_rsms(x, **how), shared_rsms(stacked(model.w_), x, **how)
+    spaces = between(x, **how), shared_between(stacked(model.w_), x, **how)
     return {
-        "control_geometry": torch.stack([geometry(within, triangles(rows)) for rows in between]),
+        "control_geometry": torch.stack([geometry(within, space) for space in spaces]),
         "control_variance": variance_explained(model, *control[:2]),
     }
 
@@ -131,7 +137,7 @@ def relabelled_channels(
         numbers = [torch.randperm(int(c.max()) + 1, generator=generator)[c] for c in present]
         orders = torch.stack(numbers).argsort(dim=1, stable=True)
         turned = x.gather(1, orders.to(x.device)[..., None].expand_as(x))
-        found.append(correlation(within, lower_triangle(inter_rsms(turned, **how).mean(0))).item())
+        found.append(correlation(within, lower_triangle(inter_rsm(turned, **how))).item())
     return torch.tensor(found, dtype=torch.float64)
 
 

@@ -35,6 +35,9 @@ _CONTROL_DIMS = {
     "control_native": ("draw",),
 }
 CHANNELS, UNITS = "channels", "units"  # what ``control_native`` puts in a random order
+# How intervals of corr(wRSM, iRSM) were made: by resampling; by leaving out each network, but of
+# the others' mean only nearly; by leaving out each network.
+BOOTSTRAP, NEARLY, JACKKNIFE = "bootstrap", "nearly", "jackknife"
 # RSMs are kept as whole numbers of this step, between -127 and 127.
 RSM_STEP = 1 / 127
 _RSMS = ("rsm_class", "rsm_image")
@@ -196,6 +199,23 @@ def native_control(results: xr.Dataset) -> str:
     str
     """
     return results.attrs.get("native_control", UNITS)
+
+
+def geometry_intervals(found: xr.Dataset) -> str:
+    """How intervals of corr(wRSM, iRSM) were made: `BOOTSTRAP`, `NEARLY` or `JACKKNIFE`.
+
+    Results and answers that do not say are of the second kind.
+
+    Parameters
+    ----------
+    found : xarray.Dataset
+        Results of `experiment.run`, or an answer of a study.
+
+    Returns
+    -------
+    str
+    """
+    return found.attrs.get("geometry_intervals", NEARLY)
 
 
 def shows_training(results: xr.Dataset | xr.DataArray) -> bool:

@@ -19,7 +19,13 @@ from shared_geometry.datasets import split_alignment
 from shared_geometry.experiment import fanout, steps
 from shared_geometry.experiment.plan import Plan, plan
 from shared_geometry.experiment.population import Progress, silent, train
-from shared_geometry.experiment.results import CHANNELS, assemble, load_results, save_results
+from shared_geometry.experiment.results import (
+    CHANNELS,
+    JACKKNIFE,
+    assemble,
+    load_results,
+    save_results,
+)
 from shared_geometry.training import History
 
 
@@ -88,6 +94,7 @@ def _collect(it: Plan, histories: list[History], seconds: float) -> xr.Dataset:
         "recipe": it.recipe.to_json(),
         "command": it.config.command,
         "native_control": CHANNELS,
+        "geometry_intervals": JACKKNIFE,
         "precision": it.precision,
         **it.origin,
         "seconds": round(seconds, 1),

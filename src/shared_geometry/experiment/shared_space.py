@@ -8,7 +8,7 @@ network, as W_i S (`rsa.inter_rsms`).
 
 import torch
 
-from shared_geometry.rsa import inter_rsms
+from shared_geometry.rsa import Between, between, inter_rsm
 from shared_geometry.srm import SRM
 
 
@@ -40,8 +40,8 @@ def over_units(w: torch.Tensor, *patterns: torch.Tensor) -> tuple[torch.Tensor, 
     return patterns if _bases(w) is None else tuple(w @ s for s in patterns)
 
 
-def shared_rsms(w: torch.Tensor, x: torch.Tensor, *, centre: bool = True) -> torch.Tensor:
-    """RSM of each network with the mean of the others, in the shared space.
+def shared_rsm(w: torch.Tensor, x: torch.Tensor, *, centre: bool = True) -> torch.Tensor:
+    """The iRSM in the shared space, (n_images, n_images).
 
     Parameters
     ----------
@@ -51,7 +51,12 @@ def shared_rsms(w: torch.Tensor, x: torch.Tensor, *, centre: bool = True) -> tor
     centre : bool
         See `rsa.rsm`.
     """
-    return inter_rsms(w.mT @ x, centre=centre, bases=_bases(w))
+    return inter_rsm(w.mT @ x, centre=centre, bases=_bases(w))
+
+
+def shared_between(w: torch.Tensor, x: torch.Tensor, *, centre: bool = True) -> Between:
+    """The same, and without each network; parameters as in `shared_rsm`."""
+    return between(w.mT @ x, centre=centre, bases=_bases(w))
 
 
 def responses_of_others(model: SRM, activity: torch.Tensor) -> torch.Tensor:

@@ -14,9 +14,22 @@ from shared_geometry.basics.wording import (
     moment,
     number,
 )
-from shared_geometry.experiment.results import config_of, native_control
+from shared_geometry.experiment.results import (
+    BOOTSTRAP,
+    NEARLY,
+    config_of,
+    geometry_intervals,
+    native_control,
+)
 from shared_geometry.figures.patterns import scatters
 from shared_geometry.reports.trained import steered
+
+_WITH_GEOMETRY = (
+    None,
+    "chance",
+    "choices",
+    "measures",
+)  # runs, and studies that tell corr(wRSM, iRSM)
 
 
 def _final(results: xr.Dataset, reading: str = "published") -> xr.Dataset:
@@ -41,15 +54,20 @@ def training_length(found: xr.Dataset) -> str:
 def provenance_line(found: xr.Dataset) -> str:
     """Recipe, networks, commit, machine and time of a run or a study's answer, in one line."""
     config = config_of(found)
-    revised = "revised" in found.attrs and (
-        f"intervals revised, as “The method” tells: {found.attrs['revised']}; "
-    )
     return (
         f"{config.networks} {_subject(found)}, recipe “{config.recipe}”, "
         f"{training_length(found)}, seed {config.seed}; "
         f"commit {found.attrs['commit'][:12]}; {found.attrs['hardware']}; "
-        f"{_took(found)}; {revised or ''}{found.attrs['command']}"
+        f"{_took(found)}; {_earlier_intervals(found)}{found.attrs['command']}"
     )
+
+
+def _earlier_intervals(found: xr.Dataset) -> str:
+    """By what other rules than today's intervals were made."""
+    told = [found.attrs["revised"]] if "revised" in found.attrs else []
+    if geometry_intervals(found) == NEARLY and found.attrs.get("study") in _WITH_GEOMETRY:
+        told.append("those of corr(wRSM, iRSM) leave networks out only nearly")
+    return f"intervals of an earlier rule, as “The method” tells: {'; '.join(told)}; " * bool(told)
 
 
 def _took(found: xr.Dataset) -> str:
@@ -92,7 +110,7 @@ def describe_run(results: xr.Dataset) -> str:
     one_out = "by leaving out one at a time"
     if config.networks == 2:
         one_out += "; two networks, which are one pair, leave open what they share"
-    if results.attrs.get("geometry_intervals") == "bootstrap":
+    if geometry_intervals(results) == BOOTSTRAP:
         one_out = ""
     rows = {
         "Population": f"{config.networks} {_subject(results)}",

@@ -17,7 +17,7 @@ import xarray as xr
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.errors import InputError
 from shared_geometry.experiment.analysis import BOUNDS, KINDS, SPACES
-from shared_geometry.rsa import compare_rsms, inter_rsms, within_rsms
+from shared_geometry.rsa import compare_rsms, inter_rsm, within_rsms
 from shared_geometry.srm import SRM, reference
 from shared_geometry.srm.fitting import means
 from shared_geometry.srm.procrustes import polar
@@ -92,9 +92,8 @@ def similarity(copies: Copies, reading: Reading) -> torch.Tensor:
     if reading.subtract:
         x = x - copies.alignment.mean(2, keepdim=True)
     shared = find_bases(copies, reading).mT @ x
-    within = within_rsms(x, centre=reading.correlate)
-    between = [inter_rsms(y, centre=reading.correlate) for y in (x, shared)]
-    return torch.stack([stack.mean(0) for stack in (within, *between)])
+    within = within_rsms(x, centre=reading.correlate).mean(0)
+    return torch.stack([within, *(inter_rsm(y, centre=reading.correlate) for y in (x, shared))])
 
 
 def agreement(rsms: torch.Tensor, methods: Sequence[str] = METHODS) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch import Tensor
 from shared_geometry.basics.provenance import provenance
 from shared_geometry.experiment.analysis import Activity, Settings, analyse_layer
 from shared_geometry.experiment.controls import controls
-from shared_geometry.experiment.results import UNITS, assemble
+from shared_geometry.experiment.results import JACKKNIFE, UNITS, assemble
 from shared_geometry.experiment.steps import shown_images
 from shared_geometry.yours import inputs, preparation
 from shared_geometry.yours.inputs import Networks
@@ -129,6 +129,7 @@ def compare(
     results.attrs = {
         "title": f"{len(units[0])} networks, {len(held_out)} of {len(classes)} images held out",
         "native_control": UNITS,
+        "geometry_intervals": JACKKNIFE,
         "choices": json.dumps(how.model_dump(), sort_keys=True),
         "seconds": round(time.monotonic() - start, 1),
         **provenance(),

@@ -19,10 +19,9 @@ from shared_geometry.experiment.analysis import (
     fit,
     geometry,
     share_intervals,
-    triangles,
     variance_explained,
 )
-from shared_geometry.experiment.shared_space import centred, shared_rsms, stacked
+from shared_geometry.experiment.shared_space import centred, shared_between, shared_rsm, stacked
 from shared_geometry.networks.activations import draw_units, standardise
 from shared_geometry.rsa import compare_rsms, lower_triangle, within_rsms
 from shared_geometry.srm import SRM
@@ -65,7 +64,7 @@ def measured(activity: Activity, settings: Settings, model: SRM | None = None) -
     within = lower_triangle(within_rsms(x))
     return Measured(
         within,
-        geometry(within, triangles(shared_rsms(w, x))),
+        geometry(within, shared_between(w, x)),
         variance_explained(model, activity.alignment, activity.held_out)[:3],
         power(w.mT @ x) / power(x),
     )
@@ -102,7 +101,7 @@ def estimates(activity: Activity, model: SRM) -> torch.Tensor:
         In the order of `MEASURES`.
     """
     x, w = _turned(activity, model)
-    geometry = compare_rsms(within_rsms(x).mean(0), shared_rsms(w, x).mean(0))
+    geometry = compare_rsms(within_rsms(x).mean(0), shared_rsm(w, x))
     variance = variance_explained(model, activity.alignment, activity.held_out)[:3]
     return torch.cat([variance.new_tensor([geometry]), variance.mean(1)])
 

@@ -34,13 +34,12 @@ from shared_geometry.experiment.analysis import (
     fit,
     geometry,
     share_intervals,
-    triangles,
     variance_explained,
 )
 from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
-from shared_geometry.experiment.shared_space import shared_rsms, stacked
+from shared_geometry.experiment.shared_space import shared_between, stacked
 from shared_geometry.rsa import lower_triangle, within_rsms
 from shared_geometry.similarity.comparison import (
     FITTED,
@@ -89,12 +88,12 @@ def intervals(values: torch.Tensor, n: int, how: dict[str, int]) -> torch.Tensor
 def whole(activity: Activity, settings: Settings) -> torch.Tensor:
     """The paper's two measures with all networks aligned together, others only: (2, 3)."""
     model = fit(activity.alignment, settings)
-    between = shared_rsms(stacked(model.w_), activity.held_out)
+    between = shared_between(stacked(model.w_), activity.held_out)
     within = lower_triangle(within_rsms(activity.held_out))
     variance = variance_explained(model, activity.alignment, activity.held_out)
     return torch.stack(
         [
-            geometry(within, triangles(between)),
+            geometry(within, between),
             share_intervals(variance, settings)[VARIANCE.index("left out")],
         ]
     )
