@@ -7,7 +7,7 @@ import sys
 import pytest
 from examples import small_results
 
-from shared_geometry import cli
+from shared_geometry import __version__, cli
 from shared_geometry.beyond import studies
 from shared_geometry.config import Config
 from shared_geometry.experiment.results import load_results
@@ -78,6 +78,11 @@ def test_show_prints_a_results_file_with_its_provenance(ran):
     assert done.returncode == 0, done.stderr
     for word in ("command: shared-geometry run", "commit: ", "hardware: ", "dense"):
         assert word in done.stdout
+
+
+def test_the_version_is_told(tmp_path):
+    done = command("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout.strip()) == (0, __version__)
 
 
 @pytest.mark.parametrize(

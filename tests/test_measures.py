@@ -260,13 +260,6 @@ def test_intervals_over_pairs_hold_their_estimate():
     assert estimate < high <= estimate + longer * 0.1 + slack
 
 
-def test_checkpoints_are_spread_from_the_first_to_the_last():
-    assert measures.spread([0, 1, 2, 3, 4], 3) == [0, 2, 4]
-    assert measures.spread([0, 1, 2], 9) == [0, 1, 2]
-    assert measures.spread([0, 1, 2], 1) == [0, 2]
-    assert measures.spread([5], 4) == [5]
-
-
 def made_up(found, agreeing):
     """An answer in which so many of the other measures order the layers as the paper's does."""
     changed = found.copy(deep=True)

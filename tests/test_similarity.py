@@ -280,7 +280,11 @@ def test_unrelated_networks_agree_on_as_many_neighbours_as_chance_says():
         (lambda: debiased_cka(moments(normal(3, 3), normal(3, 3))), "3 images are too few"),
         (lambda: svcca(moments(normal(3, 9), normal(3, 9)), keep=0), "keep=0"),
         (lambda: permutation(normal(3, 4)), "3 and 4 units have no permutation"),
-        (lambda: transport(normal(97, 101)), "9797 copies"),
+        (lambda: moments(1e160 * normal(3, 9), normal(3, 9)), "activity is too large"),
+        (
+            lambda: moments(1e-160 * normal(3, 9), normal(3, 9)),
+            "activity of network 0 is too small",
+        ),
         (lambda: mutual_neighbours(normal(4, 4), normal(4, 4), 4), "k=4 neighbours of 4"),
         (lambda: mutual_neighbours(normal(4, 4), normal(5, 5)), "of the same images"),
         (lambda: mutual_neighbours(normal(5, 5) * np.nan, normal(5, 5), 3), "or NaN"),
@@ -353,3 +357,34 @@ def test_mean_canonical_correlation_is_blind_to_every_invertible_map(pair):
     changed = normal(8, 8, seed=4) @ y + normal(8, 1, seed=5)
     expected = svcca(moments(x, y), keep=1.0)
     assert svcca(moments(x, changed), keep=1.0) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("measure", [linear_cka, debiased_cka, angular_distance, shape_similarity])
+@pytest.mark.parametrize("scale", [1e-140, 1e-70, 1e70, 1e140])
+def test_a_measure_without_unit_has_the_same_value_at_every_scale(measure, scale):
+    x, y = normal(5, 30), normal(6, 30, seed=1)
+    y[:5] += x
+    assert measure(moments(scale * x, scale * y)) == pytest.approx(measure(moments(x, y)))
+    assert measure(moments(x, y / scale)) == pytest.approx(measure(moments(x, y)))
+
+
+@pytest.mark.parametrize(("n_x", "n_y"), [(3, 5), (12, 9), (97, 101), (64, 10)])
+def test_a_transport_is_the_best_soft_permutation(n_x, n_y):
+    xy = normal(n_x, n_y)
+    p = transport(xy)
+    np.testing.assert_allclose(p.sum(1), 1 / n_x, atol=1e-9)
+    np.testing.assert_allclose(p.sum(0), 1 / n_y, atol=1e-9)
+    assert p.min() >= -1e-12
+    np.testing.assert_allclose(transport(xy.T), p.T, atol=1e-9)
+    copies = math.lcm(n_x, n_y)
+    if copies < 100:  # a matching of copies of the units does as well
+        many = xy.repeat_interleave(copies // n_x, 0).repeat_interleave(copies // n_y, 1)
+        best = many[optimize.linear_sum_assignment(many.numpy(), maximize=True)].mean()
+        assert float((p * xy).sum()) == pytest.approx(best.item())
+    for _ in range(20):  # no other soft permutation does better
+        other = torch.ones(n_x, n_y, dtype=xy.dtype)
+        other *= torch.rand(n_x, n_y, dtype=xy.dtype)
+        for _ in range(200):
+            other /= other.sum(1, keepdim=True) * n_x
+            other /= other.sum(0, keepdim=True) * n_y
+        assert (p * xy).sum() > (other * xy).sum()

@@ -323,6 +323,7 @@ def test_over_two_million_pairs_an_interval_is_that_of_double_precision(rng):
         (lambda: correlation_of_means(*map(np.ones, [(3, 4), 5, (3, 4)])), r"b of shape \(5,\)"),
         (lambda: correlation_of_means(*map(np.ones, [(3, 4), 4, (3, 4)]), level=0), "level=0"),
         (lambda: bootstrap_mean(np.ones(3), n_resamples=0), "n_resamples=0"),
+        (lambda: bootstrap_mean(np.ones(3), n_resamples=10**9), "from 1 to 1,000,000"),
         (lambda: bootstrap_mean(np.ones(3), level=95), "level=95"),
     ],
 )

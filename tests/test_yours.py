@@ -341,19 +341,43 @@ def test_names_that_no_file_can_hold_are_refused(name):
         compare(turned(), [name, "c"] * (len(LABELS) // 2))
 
 
-def test_few_images_keep_few_units_unless_one_chooses():
+def test_all_units_are_kept_of_few_images_unless_one_chooses():
     x = rng().normal(size=(3, 90, 100))
-    assert compare(x, **QUICK).units.values.tolist() == [[40] * 3]
+    found = compare(x, **QUICK)
+    assert (found.units.values.tolist(), found.components.item()) == ([[90] * 3], 80)
     assert compare(x, max_units=70, **QUICK).components.item() == 70
     chosen = compare(x, components=5, **QUICK)
     assert (chosen.units.values.tolist(), chosen.components.item()) == ([[90] * 3], 5)
 
 
-def test_a_comparison_can_be_saved_loaded_and_drawn(tmp_path):
+def test_rotated_copies_of_many_units_on_few_images_share_more_than_unrelated_networks():
+    draw = rng()
+    falling = np.arange(1, 129)[:, None] ** -0.25
+    response = falling * draw.normal(size=(128, 60))
+    turns = np.linalg.qr(draw.normal(size=(5, 128, 128)))[0]
+    others = np.stack([turn @ (falling * draw.normal(size=(128, 60))) for turn in turns])
+    alike, unlike = (verdicts(compare(x, **QUICK))[0] for x in (turns @ response, others))
+    assert alike.answer != NO
+    assert unlike.answer == NO
+    assert alike.variance[0] > unlike.variance[0] + 0.2
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e150])
+def test_without_standardising_the_unit_of_activity_does_not_matter(scale):
+    x = np.stack(turned())
+    plain, scaled = (compare(s * x, standardise=False, **QUICK) for s in (1.0, scale))
+    for name in ("geometry_current", "variance_interval"):
+        np.testing.assert_allclose(scaled[name], plain[name], atol=1e-6)
+
+
+def test_a_comparison_can_be_saved_loaded_and_drawn(tmp_path, capsys):
     found = compare({"3": turned(), "layer4.1": unrelated()}, LABELS, **QUICK)
     saved = save_results(found, tmp_path / "mine.nc")
     xr.testing.assert_identical(saved, load_results(tmp_path / "mine.nc"))
     show(tmp_path / "mine.nc")  # on the command line
+    said = capsys.readouterr().out
+    assert "3: one geometry? yes" in said
+    assert "layer4.1: one geometry? no" in said
     with pytest.raises(DataError, match="no run of an experiment made them"):
         add_page(tmp_path / "mine.nc", root=ROOT)
     np.testing.assert_array_equal(saved.variance, found.variance)
@@ -514,6 +538,81 @@ def test_of_two_networks_the_estimates_are_judged():
     assert verdict.answer == NO
 
 
+class Encoder(nn.Module):
+    """Two layers of a transformer, and the mean over words."""
+
+    def __init__(self, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2)
+
+    def forward(self, words, padding=None):
+        return self.encoder(words, src_key_padding_mask=padding).mean(1)
+
+
+def test_a_transformer_with_padded_words_is_recorded_and_its_fast_path_comes_back():
+    words = torch.randn(12, 5, 8)
+    padding = torch.zeros(12, 5, dtype=torch.bool)
+    padding[:, 3:] = True
+    before = torch.backends.mha.get_fastpath_enabled()
+    batch = {"words": words, "padding": padding}
+    found = record([Encoder(0), Encoder(1)], [batch], ["encoder.layers.0", "encoder.layers.1"])
+    assert found["encoder.layers.0"][0].shape == (40, 12)
+    assert torch.backends.mha.get_fastpath_enabled() == before
+
+
+def test_a_data_set_is_gone_through_image_by_image():
+    words = torch.randn(12, 5, 8)
+    networks, classes = [Encoder(0), Encoder(1)], torch.arange(12) % 3
+    found = record(networks, TensorDataset(words, classes), "encoder.layers.0", batch_size=5)
+    plain = record(networks, words, "encoder.layers.0")
+    torch.testing.assert_close(found["encoder.layers.0"], plain["encoder.layers.0"])
+    np.testing.assert_array_equal(found.labels, classes)
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
+def test_a_wrapped_network_has_the_paths_of_the_one_in_it(wrap):
+    images = torch.randn(10, 6)
+    network = nn.Sequential(nn.Linear(6, 5), nn.ReLU())
+    wrapped = wrap(network)
+    assert any(name.startswith(("module.", "_orig_mod.")) for name, _ in wrapped.named_modules())
+    expected = record(network, images, "0")["0"][0]
+    torch.testing.assert_close(record(wrapped, images, "0")["0"][0], expected)
+    with pytest.raises(InputError, match="it has no module '7'"):
+        record(wrapped, images, "7")
+
+
+def test_a_network_that_was_compiled_and_has_run_is_recorded():
+    images = torch.randn(10, 6)
+    network = nn.Sequential(nn.Linear(6, 5), nn.ReLU()).eval()
+    expected = record(network, images, "0")["0"][0]
+    network.compile(backend="eager")
+    with torch.no_grad():
+        network(images)
+    torch.testing.assert_close(record(network, images, "0")["0"][0], expected)
+
+
+def test_a_layer_of_complex_numbers_is_refused():
+    class Spectrum(nn.Module):
+        def forward(self, x):
+            return torch.fft.fft(x)
+
+    network = nn.Sequential(nn.Linear(6, 5), Spectrum())
+    with pytest.raises(InputError, match="layer '1' of network 0 returns complex numbers"):
+        record(network, torch.randn(10, 6), "1")
+
+
+def test_arrays_that_may_not_be_written_are_read_without_a_warning():
+    x = np.stack(turned())
+    x.setflags(write=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = compare(x, LABELS, **QUICK)
+        SRM().fit(x)
+    assert verdicts(found)[0].answer == YES
+
+
 # --- a newcomer ----------------------------------------------------------------------------------
 
 
@@ -527,6 +626,8 @@ def test_a_rotated_newcomer_fits_and_the_space_does_not_move_for_it():
     other = place(unrelated()[0], known, LABELS, max_units=60)
     np.testing.assert_array_equal(w, np.stack([np.asarray(b) for b in other.space.w_]))
     assert other.variance < 0
+    assert repr(placed).startswith("Placed(50 units in 24 dimensions of 4 networks; on 48 images: ")
+    assert len(repr(placed)) < 200
     assert abs(other.geometry) < 0.3
     assert other.control_geometry.isfinite().all()
 

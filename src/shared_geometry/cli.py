@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shared_geometry import beyond
+from shared_geometry import __version__, beyond
 from shared_geometry.bars import Bars
 from shared_geometry.basics.files import fresh, writable_file, writable_folder
 from shared_geometry.basics.wording import interval_text
@@ -184,13 +184,33 @@ def study(
     _deliver(study_path(name, config, output), save)
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        console.print(__version__, highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _of_all(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="print it, and end"),
+    ] = False,
+) -> None:
+    """Shared representational geometry across neural networks."""
+
+
 @app.command()
 def show(path: Annotated[Path, typer.Argument(help="a results file (.nc)")]) -> None:
     """Print the summary and the provenance of a results file."""
+    from shared_geometry.claims.verdicts import verdicts
     from shared_geometry.experiment.results import load_results
 
     results = load_results(path)
     console.print(summary(results))
+    if "config" not in results.attrs:  # from `yours.compare`: they may be no run
+        for it in verdicts(results):
+            console.print(f"{escape(it.layer)}: one geometry? {it.answer}", soft_wrap=True)
     for name in ("command", "commit", "hardware", "versions", "seconds"):
         if name in results.attrs:  # no command: they come from `yours.compare`
             console.print(f"{name}: {escape(str(results.attrs[name]))}", soft_wrap=True)

@@ -22,6 +22,7 @@ PART = (0.0, 1.0)
 SHARE = (-math.inf, 1.0)  # of a variance, which a bad guess makes negative
 _NO_LIMITS = (-math.inf, math.inf)
 _ALMOST_ONE = 1 - 1e-12  # a correlation whose z is finite
+_MOST_RESAMPLES = 1_000_000
 _COLUMNS = 2**14  # that are made float64 at a time
 
 
@@ -35,8 +36,8 @@ class Interval(NamedTuple):
 
 def _counts(n: int, n_resamples: int, seed: int) -> torch.Tensor:
     """How often each of ``n`` networks is drawn in each resample: (n_resamples, n)."""
-    if n_resamples < 1:
-        raise InputError(f"n_resamples={n_resamples} is not allowed: at least 1")
+    if not 1 <= n_resamples <= _MOST_RESAMPLES:
+        raise InputError(f"n_resamples={n_resamples} is not allowed: from 1 to {_MOST_RESAMPLES:,}")
     draws = torch.randint(n, (n_resamples, n), generator=torch_generator(seed, "bootstrap", n))
     ones = torch.ones_like(draws, dtype=torch.float64)
     return torch.zeros(n_resamples, n, dtype=torch.float64).scatter_add_(1, draws, ones)

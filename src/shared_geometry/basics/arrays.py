@@ -1,5 +1,6 @@
 """NumPy or torch in, the same out: the one place where arrays change their type."""
 
+import warnings
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -50,7 +51,9 @@ def _numbers(array: Any) -> np.ndarray:
 def _over(array: np.ndarray) -> torch.Tensor:
     if min(array.strides, default=0) < 0 or not array.dtype.isnative:  # torch knows neither
         array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-    return torch.from_numpy(array)
+    with warnings.catch_warnings():  # nothing here writes into what it was given
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 def like(tensor: torch.Tensor, example: Array) -> Array:

@@ -1,6 +1,8 @@
 """Hooks that gather what some layers of a network do while it sees images."""
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 from typing import Self
 
@@ -16,9 +18,18 @@ def _module(network: nn.Module, path: str, where: str) -> nn.Module:
     modules = {known: module for known, module in network.named_modules() if known}
     if path in modules:
         return modules[path]
+    plain = {_unwrapped(known): module for known, module in modules.items()}
+    if path in plain:
+        return plain[path]
     near = get_close_matches(str(path), modules, n=3, cutoff=0.5)
     advice = f"did you mean {' or '.join(map(repr, near))}?" if near else _known(list(modules))
     raise InputError(f"{where}: it has no module {path!r}; {advice}")
+
+
+def _unwrapped(path: str) -> str:
+    """A module's path without what `DataParallel` and `torch.compile` put around modules."""
+    names = [name for name in path.split(".") if name != "_orig_mod"]
+    return ".".join(names[1:] if names[:1] == ["module"] else names)
 
 
 def _first(output: object) -> object:
@@ -31,6 +42,19 @@ def _first(output: object) -> object:
 def _known(paths: list[str], most: int = 8) -> str:
     dots = ", …" if len(paths) > most else ""
     return f"it has {', '.join(paths[:most]) or 'none at all'}{dots}"
+
+
+@contextmanager
+def _as_written() -> Iterator[None]:
+    """Have modules run as they are written: compiled code and fused layers pass hooks by."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    compiles = "torch._dynamo" in sys.modules  # it takes a second to load
+    try:
+        with torch.compiler.set_stance("force_eager") if compiles else nullcontext():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 class Recorder:
@@ -112,6 +136,8 @@ class Recorder:
             raise InputError(f"{where} runs more than once for an image; choose one that runs once")
         self.reached.add(label)
         output = as_tensor(output)
+        if output.is_complex():
+            raise InputError(f"{where} returns complex numbers; choose a module that returns real")
         activity = output.detach().flatten(1) if output.dim() > 1 else output.detach()[:, None]
         n_units = activity.shape[1]
         if self.sizes.setdefault(label, n_units) != n_units:
@@ -142,7 +168,8 @@ class Recorder:
             exactly once; or another number of units than for the first images.
         """
         self.reached = set()
-        self.network(*images, **named)
+        with _as_written():
+            self.network(*images, **named)
         n_images = len(next(iter((*images, *named.values()))))
         reached, self.reached = self.reached, None
         for label, parts in self.parts.items():

@@ -14,7 +14,7 @@ import torch
 
 from shared_geometry.basics.arrays import Array, as_tensor
 from shared_geometry.errors import InputError
-from shared_geometry.srm.inputs import networks
+from shared_geometry.srm.inputs import in_range, networks
 
 NEIGHBOURS = 10  # of an image, as in Huh et al. (2024)
 
@@ -93,10 +93,12 @@ def centred(X: Array) -> Centred:
     Raises
     ------
     InputError
-        If X is not of that form, or holds NaN or infinite values.
+        If X is not of that form, holds NaN or infinite values, or its squares over- or underflow.
     """
     x = networks([X], least=1)[0].double()
-    return as_centred(x - x.mean(1, keepdim=True))
+    found = as_centred(x - x.mean(1, keepdim=True))
+    in_range([found.power.sum()], [found.x])
+    return found
 
 
 def together(a: Centred, b: Centred) -> PairMoments:
@@ -163,6 +165,7 @@ def linear_cka(m: PairMoments) -> float:
         From 0 to 1; of unrelated networks not 0 but the more, the fewer images there are for the
         units.
     """
+    m = _of_one_size(m)
     own = m.xx.square().sum() * m.yy.square().sum()
     return float(ratio(m.xy.square().sum(), own.sqrt()))
 
@@ -199,8 +202,16 @@ def debiased_cka(m: PairMoments) -> float:
     """
     if m.images < 4:
         raise InputError(f"{m.images} images are too few for debiased CKA: at least 4")
+    m = _of_one_size(m)
     own = _hsic(m.xx, m.x_power, m.x_power) * _hsic(m.yy, m.y_power, m.y_power)
     return float(ratio(_hsic(m.xy, m.x_power, m.y_power), own.clamp(min=0).sqrt()))
+
+
+def _of_one_size(m: PairMoments) -> PairMoments:
+    """The same of networks of power 1, whose squares do not over- or underflow."""
+    x, y = (p.sum().clamp(min=torch.finfo(p.dtype).tiny) for p in (m.x_power, m.y_power))
+    xy = m.xy / x.sqrt() / y.sqrt()
+    return m._replace(xx=m.xx / x, yy=m.yy / y, xy=xy, x_power=m.x_power / x, y_power=m.y_power / y)
 
 
 def mutual_neighbours(R1: Array, R2: Array, k: int = NEIGHBOURS) -> float:

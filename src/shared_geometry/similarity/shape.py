@@ -8,14 +8,13 @@ cannot do worse; on others it can.
 
 import math
 
+import numpy as np
 import torch
 
 from shared_geometry.errors import InputError
-from shared_geometry.rsa import compare_rsms, inter_rsms, within_rsms
+from shared_geometry.rsa import compare_rsms, rsm, within_rsms
 from shared_geometry.similarity.moments import PairMoments, ratio
 from shared_geometry.srm.procrustes import polar
-
-_MOST_COPIES = 5000  # units that an assignment is solved for
 
 
 def rotation(xy: torch.Tensor) -> torch.Tensor:
@@ -38,8 +37,8 @@ def transport(xy: torch.Tensor) -> torch.Tensor:
     r"""Soft permutation P that takes Y nearest to X (Khosla and Williams 2024).
 
     :math:`\max_P \langle P, XY^\top \rangle` over nonnegative P whose rows sum to
-    :math:`1/n_X` and whose columns sum to :math:`1/n_Y`.  A corner of this set is a matching of
-    copies of the units, as many as the least common multiple of both numbers.
+    :math:`1/n_X` and whose columns sum to :math:`1/n_Y`: an assignment for equal numbers of units,
+    else a linear program.
 
     Parameters
     ----------
@@ -49,26 +48,31 @@ def transport(xy: torch.Tensor) -> torch.Tensor:
     -------
     Tensor of shape (n_units_x, n_units_y)
         A permutation matrix over n for equal numbers of units.
-
-    Raises
-    ------
-    InputError
-        If the copies are too many to be matched.
     """
     from scipy.optimize import linear_sum_assignment
 
     n_x, n_y = xy.shape
-    copies = math.lcm(n_x, n_y)
-    if n_x != n_y and copies > _MOST_COPIES:
-        raise InputError(
-            f"{n_x} and {n_y} units are matched through {copies} copies; at most {_MOST_COPIES} "
-            "are possible: draw as many units of one network as the other has"
-        )
-    repeated = xy.repeat_interleave(copies // n_x, 0).repeat_interleave(copies // n_y, 1)
-    rows, columns = linear_sum_assignment(repeated.numpy(force=True), maximize=True)
+    if n_x != n_y:
+        return torch.from_numpy(_transport(xy.double().numpy(force=True))).to(xy)
+    rows, columns = map(torch.from_numpy, linear_sum_assignment(xy.numpy(force=True), True))
     p = torch.zeros(n_x, n_y, dtype=xy.dtype)
-    places = (torch.as_tensor(rows) * n_x // copies, torch.as_tensor(columns) * n_y // copies)
-    return p.index_put_(places, torch.ones((), dtype=xy.dtype) / copies, accumulate=True).to(xy)
+    return p.index_put_((rows, columns), torch.ones((), dtype=xy.dtype) / n_x).to(xy)
+
+
+def _transport(gain: np.ndarray) -> np.ndarray:
+    """`transport` as a linear program."""
+    from scipy.optimize import linprog
+    from scipy.sparse import eye_array, kron, vstack
+
+    n_x, n_y = gain.shape
+    rows = kron(eye_array(n_x), np.ones((1, n_y)))
+    columns = kron(np.ones((1, n_x)), eye_array(n_y))
+    sums = np.concatenate([np.full(n_x, n_y), np.full(n_y, n_x)])  # of P n_X n_Y
+    scale = np.abs(gain).max() or 1.0
+    found = linprog(
+        -gain.ravel() / scale, A_eq=vstack([rows, columns]).tocsr(), b_eq=sums, method="highs"
+    )
+    return found.x.reshape(n_x, n_y) / (n_x * n_y)
 
 
 def permutation(xy: torch.Tensor) -> torch.Tensor:
@@ -111,7 +115,7 @@ def cosine(q: torch.Tensor, m: PairMoments) -> float:
     float
         Between -1 and 1; 0 where a network does not vary.
     """
-    return float(ratio((q * m.xy).sum(), (m.xx.trace() * m.yy.trace()).sqrt()))
+    return float(ratio((q * m.xy).sum(), m.xx.trace().sqrt() * m.yy.trace().sqrt()))
 
 
 def shape_similarity(fit: PairMoments, m: PairMoments | None = None) -> float:
@@ -199,10 +203,6 @@ def soft_matching_distance(m: PairMoments) -> float:
     float
         In units of the activity; 0 for permutations of one another.
 
-    Raises
-    ------
-    InputError
-        If the units are too many to be matched, see `transport`.
     """
     square = (
         m.xx.trace() / len(m.xx) + m.yy.trace() / len(m.yy) - 2 * (transport(m.xy) * m.xy).sum()
@@ -248,5 +248,6 @@ def pair_geometry(X: torch.Tensor, Y: torch.Tensor, q: torch.Tensor) -> float:
         Between -1 and 1.
     """
     within = within_rsms(torch.stack([X, Y])).mean(0)
-    between = inter_rsms(torch.stack([X, q.to(Y) @ Y])).mean(0)
+    between = rsm(X, q.to(Y) @ Y)
+    between = (between + between.mT) / 2
     return compare_rsms(within, between)

@@ -16,7 +16,7 @@ from shared_geometry.experiment.results import JACKKNIFE, UNITS, assemble
 from shared_geometry.experiment.steps import shown_images
 from shared_geometry.yours import inputs, preparation
 from shared_geometry.yours.inputs import Networks
-from shared_geometry.yours.preparation import Choices
+from shared_geometry.yours.preparation import MOST_UNITS, Choices
 from shared_geometry.yours.recording import Recorded
 
 _UNLABELLED = "image"  # the one class of images that came without labels
@@ -27,7 +27,7 @@ def compare(
     labels: Sequence[Any] | None = None,
     *,
     components: int | None = None,
-    max_units: int | None = None,
+    max_units: int = MOST_UNITS,
     standardise: bool = True,
     alignment_fraction: float = 0.8,
     display_images: int = 100,
@@ -51,11 +51,12 @@ def compare(
         Class of each image, as number or text: images are split class by class, and RSMs are sorted
         by them.  None: those that were recorded, if any.
     components : int, optional
-        k, the dimensions of the shared space; None: the units of the smallest network.
-    max_units : int, optional
-        Of a layer with more units, each network keeps so many, drawn at random.  None: 1000 as in
-        the paper, but unless ``components`` is given no more than half of the alignment images,
-        since few images leave the rotation of many units undetermined.
+        k, the dimensions of the shared space; None: the units of the smallest network, or the
+        alignment images if these are fewer.
+    max_units : int
+        Of a layer with more units, each network keeps so many, drawn at random; 1000 as in the
+        paper.  A rotation that is found on few images goes no further than these; but a draw loses
+        what its units hold, and the more are kept, the more is shared.
     standardise : bool
         False: each network is only divided by one number, so that all are equally long, and the
         cells of RSMs are cosines, the A^T B of the paper's theory.  A rotation leaves these as they
@@ -108,8 +109,7 @@ def compare(
     shown = shown_images(classes[held_out], how.display_images)
     parts, units, ks = [], [], []
     for label, networks in layers.items():
-        most = preparation.units_allowed(how, len(alignment))
-        x, rows, _ = preparation.population(networks, most, how, label, alignment)
+        x, rows, _ = preparation.population(networks, how, label, alignment)
         kept = [len(of_network) for of_network in rows]
         activity = Activity(x[..., alignment], x[..., held_out], classes[held_out])
         units.append(kept)

@@ -17,7 +17,7 @@ from shared_geometry.srm.score import explained_power, part_of, power
 from shared_geometry.yours import preparation
 from shared_geometry.yours.comparing import given
 from shared_geometry.yours.inputs import Networks, matrix
-from shared_geometry.yours.preparation import Choices
+from shared_geometry.yours.preparation import MOST_UNITS, Choices
 
 N_SHUFFLES = 19
 
@@ -37,6 +37,14 @@ class Placed(NamedTuple):
     mean: Tensor  # (n_units,), of the newcomer's units over the alignment images; rows as in w
     size: int  # the newcomer's units, before any were drawn
     length: float | None  # what its activity was divided by; None: images were standardised
+
+    def __repr__(self) -> str:
+        k, images = self.w.shape[1], len(self.images)
+        return (
+            f"Placed({self.size} units in {k} dimensions of {len(self.units) - 1} networks; on "
+            f"{images} images: geometry {self.geometry:.3f}, variance {self.variance:.3f}, at most "
+            f"{self.control_variance.max():.3f} if shuffled)"
+        )
 
     @property
     def letter(self) -> str:
@@ -77,7 +85,7 @@ def place(
     labels: Sequence[Any] | None = None,
     *,
     components: int | None = None,
-    max_units: int | None = None,
+    max_units: int = MOST_UNITS,
     standardise: bool = True,
     alignment_fraction: float = 0.8,
     seed: int = 0,
@@ -95,7 +103,9 @@ def place(
     networks : list of array of shape (n_units_i, n_images), or array of three dimensions
         One layer of the networks that make the space, two or more, on the same images.
     labels, components, max_units, standardise, alignment_fraction, seed
-        As in `yours.compare`.
+        As in `yours.compare`.  The newcomer counts as a network: where it is the smallest, the
+        space has as many dimensions as it has units.  Give ``components`` to place newcomers of
+        different sizes in one space.
 
     Returns
     -------
@@ -123,8 +133,7 @@ def place(
     layers, classes, _ = given([*networks, newcomer], labels, how.standardise)
     (layer, everyone), *_ = layers.items()
     alignment, held_out = preparation.split(classes, how)
-    most = preparation.units_allowed(how, len(alignment))
-    x, units, lengths = preparation.population(everyone, most, how, layer, alignment)
+    x, units, lengths = preparation.population(everyone, how, layer, alignment)
     k = preparation.components(how, [len(rows) for rows in units], len(alignment))
     *known, new = x
     space = SRM(k).fit([a[:, alignment] for a in known])

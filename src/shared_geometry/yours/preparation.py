@@ -31,7 +31,7 @@ class Choices(Numbers):
     """What a comparison lets one choose; all but ``standardise`` as the fields of `Config`."""
 
     components: int | None = Field(None, ge=2)
-    max_units: int | None = Field(None, ge=2)
+    max_units: int = Field(MOST_UNITS, ge=2)
     standardise: bool = True
     alignment_fraction: float = Field(0.8, gt=0, lt=1)
     display_images: int = Field(100, ge=2, le=2000)
@@ -56,13 +56,6 @@ def split(classes: Tensor, how: Choices) -> tuple[Tensor, Tensor]:
             "are needed, and hundreds to say something"
         )
     return split_alignment(classes, how.alignment_fraction, how.seed)
-
-
-def units_allowed(how: Choices, n_alignment: int) -> int:
-    """``max_units``; if it is None, that of the paper or what the images can determine."""
-    if how.max_units is not None:
-        return how.max_units
-    return MOST_UNITS if how.components else min(MOST_UNITS, max(2, n_alignment // 2))
 
 
 def components(how: Choices, units: Sequence[int], n_alignment: int) -> int:
@@ -90,18 +83,15 @@ class Prepared(NamedTuple):
     lengths: list[float | None]  # what each was divided by; None: its images were standardised
 
 
-def population(
-    networks: Sequence[Tensor], max_units: int, how: Choices, layer: str, alignment: Tensor
-) -> Prepared:
+def population(networks: Sequence[Tensor], how: Choices, layer: str, alignment: Tensor) -> Prepared:
     """The networks of one layer as one array, prepared as ``how`` says.
 
     Parameters
     ----------
     networks : sequence of Tensor of shape (n_units_i, n_images)
-    max_units : int
-        Units that are kept of a larger network, drawn at random by `draw_units`.
     how : Choices
-        Seed of the draws, and whether each image's activity is standardised over units.
+        Units that are kept of a larger network, drawn at random by `draw_units`, the seed of the
+        draws, and whether each image's activity is standardised over units.
     layer : str
     alignment : Tensor of shape (n_alignment,)
         Images by which a network is measured that is not standardised.
@@ -111,7 +101,7 @@ def population(
     Prepared
         Networks are equally long: in every image, or, not standardised, over all of them.
     """
-    units = [draw_units(len(x), max_units, how.seed, i, layer) for i, x in enumerate(networks)]
+    units = [draw_units(len(x), how.max_units, how.seed, i, layer) for i, x in enumerate(networks)]
     lengths = [None] * len(networks)
     if not how.standardise:
         pairs = zip(networks, units, strict=True)
@@ -123,8 +113,10 @@ def population(
 
 def _length(x: Tensor) -> float:
     """Root mean square of the length of images' patterns, each unit's mean subtracted."""
-    varying = x - x.mean(1, keepdim=True)
-    return torch.linalg.vector_norm(varying).item() / x.shape[1] ** 0.5 or 1.0
+    largest = x.abs().max().clamp(min=torch.finfo(x.dtype).tiny)
+    varying = x / largest
+    varying -= varying.mean(1, keepdim=True)
+    return float(torch.linalg.vector_norm(varying) / x.shape[1] ** 0.5 * largest) or 1.0
 
 
 def prepared(x: Tensor, rows: Tensor, length: float | None, most: int) -> Tensor:

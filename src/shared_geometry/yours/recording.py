@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from shared_geometry.basics.arrays import Array, as_tensor
 from shared_geometry.basics.devices import resolve_device
@@ -89,7 +90,7 @@ def record(
     ----------
     networks : nn.Module or sequence of nn.Module
         An ``nn.ModuleList`` is a sequence.
-    images : array of shape (n_images, ...), or iterable of batches
+    images : array of shape (n_images, ...), torch data set, or iterable of batches
         A loader yields tensors, or tuples of a tensor and its labels, or mappings of a network's
         arguments by name to tensors, the labels among them as ``labels`` or ``label``.  Images in
         uint8 are divided by 255; floats are shown as they are: normalise them as the networks
@@ -101,7 +102,7 @@ def record(
     max_units : int
         Of a layer with more units, each network keeps so many, drawn at random.
     batch_size : int
-        Images shown at once, where ``images`` is an array.
+        Images shown at once, where ``images`` is an array or a data set.
     device : {"auto", "cpu", "cuda"} or torch.device, optional
         Where the networks run; None: where they are.
     seed : int
@@ -245,6 +246,8 @@ def _batches(images: Array | Iterable, size: int) -> Iterator[tuple[_Batch, Any]
         if images.ndim < 2:
             raise InputError(f"images of shape {tuple(images.shape)}: expected (n_images, ...)")
         images = as_tensor(images).split(size) if len(images) else ()
+    if isinstance(images, Dataset):
+        images = DataLoader(images, batch_size=size)
     try:
         images = iter(images)
     except TypeError:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.labelled import of_numbers
 from shared_geometry.basics.wording import number
 from shared_geometry.beyond.measures.controls import (
@@ -55,12 +56,6 @@ from shared_geometry.statistics import CORRELATION, bootstrap_pairs
 FORMAT = 2
 USES = tuple(f"similarity/{name}" for name in ("moments", "cca", "orders", "shape", "comparison"))
 MOST_PLACES = 36  # layers times checkpoints at which pairs are compared
-
-
-def spread(places: Sequence[float], n: int) -> list[float]:
-    """At most ``n`` of the places, at least 2, evenly spaced from the first to the last."""
-    chosen = np.linspace(0, len(places) - 1, min(max(n, 2), len(places)))
-    return [places[round(i)] for i in chosen]
 
 
 def prepared(activity: Activity) -> list[Network]:
@@ -155,7 +150,8 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     config, labels = it.config, it.data.test.labels
     images = split_alignment(labels, config.alignment_fraction, config.seed)
     classes = Labels(*(labels[part] for part in images))
-    chosen, course = spread(it.checkpoints, MOST_PLACES // len(it.layers)), []
+    places = spread(len(it.checkpoints), max(2, MOST_PLACES // len(it.layers)))
+    chosen, course = [it.checkpoints[place] for place in places], []
     end, way = partial(_at_the_end, classes, it.settings), partial(_on_the_way, config.networks)
     done, steps = count(1), len(chosen) * len(it.layers)
 
