@@ -32,6 +32,7 @@ from shared_geometry.similarity.prediction import (
     MEASURES,
     centred,
     explained_by_maps,
+    explained_by_rotations,
     share,
     within_and_between,
 )
@@ -234,6 +235,7 @@ def test_both_directions_are_those_of_two_separate_fits():
 def test_the_few_maps_are_the_first_of_all():
     given = known_populations()["linear mixtures"]
     few, every = explained_by_maps(*given, few=True), explained_by_maps(*given)
+    torch.testing.assert_close(explained_by_rotations(*given), every[0], equal_nan=True)
     torch.testing.assert_close(few, every[: len(FEW)], equal_nan=True)
 
 
@@ -294,9 +296,9 @@ def test_what_no_rigid_network_can_meet_is_met_as_nearly_as_it_can(monkeypatch):
 
     def counted(*args, **kwargs):
         steps.append(None)
-        return explained_by_maps(*args, **kwargs)
+        return explained_by_rotations(*args, **kwargs)
 
-    monkeypatch.setattr(surrogates, "explained_by_maps", counted)
+    monkeypatch.setattr(surrogates, "explained_by_rotations", counted)
     made = rigid_population(*given, -0.5, 0)
     assert gain(made)[0] == pytest.approx(-0.5, abs=0.01)
     steps.clear()

@@ -5,7 +5,7 @@ from typing import NamedTuple, Self
 import torch
 
 from shared_geometry.similarity import canonical, maps, shape
-from shared_geometry.similarity.moments import PairMoments, as_centred, together
+from shared_geometry.similarity.moments import Centred, PairMoments, as_centred, together
 
 RIGID = ("rotation", "rotation and scale")
 FEW = (*RIGID, "linear")
@@ -92,10 +92,9 @@ def explained_by_maps(
     Tensor of shape (n_measures, n_networks, n_networks), float64
         Entry (measure, target, source), in the order of `MEASURES`; NaN on the diagonals.
     """
-    x, y = centred(alignment, held_out)
-    own, unseen = ([as_centred(network) for network in activity] for activity in (x, y))
+    own, unseen = _prepared(alignment, held_out)
     spectra = [maps.spectrum(network.xx) for network in own]
-    n, n_measures = len(x), len(FEW if few else MEASURES)
+    n, n_measures = len(own), len(FEW if few else MEASURES)
     found = torch.full((n_measures, n, n), torch.nan, dtype=torch.float64)
     for i in range(n):
         for j in range(i):
@@ -106,6 +105,35 @@ def explained_by_maps(
                 pair = pair._replace(match=shape.permutation(fit.xy), variates=variates)
             found[:, i, j], found[:, j, i] = pair.explained(), pair.reversed().explained()
     return found
+
+
+def explained_by_rotations(alignment: torch.Tensor, held_out: torch.Tensor) -> torch.Tensor:
+    """The first of what `explained_by_maps` tells, without fitting the others.
+
+    Parameters
+    ----------
+    alignment, held_out : Tensor of shape (n_networks, n_units, n_alignment), (..., n_images)
+
+    Returns
+    -------
+    Tensor of shape (n_networks, n_networks), float64
+        Entry (target, source); NaN on the diagonal.
+    """
+    own, unseen = _prepared(alignment, held_out)
+    found = torch.full((len(own), len(own)), torch.nan, dtype=torch.float64)
+    for i, j in torch.tril_indices(len(own), len(own), -1).T.tolist():
+        turn, judge = shape.rotation(together(own[i], own[j]).xy), together(unseen[i], unseen[j])
+        found[i, j] = maps.explained(turn, judge)
+        found[j, i] = maps.explained(turn.T, judge.reversed())
+    return found
+
+
+def _prepared(
+    alignment: torch.Tensor, held_out: torch.Tensor
+) -> tuple[list[Centred], list[Centred]]:
+    """Every network on the alignment images, and on those held out."""
+    x, y = centred(alignment, held_out)
+    return [as_centred(network) for network in x], [as_centred(network) for network in y]
 
 
 def within_and_between(explained: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

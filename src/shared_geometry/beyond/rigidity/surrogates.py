@@ -4,7 +4,7 @@ import torch
 
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.experiment.nulls import random_order
-from shared_geometry.similarity.prediction import FEW, explained_by_maps
+from shared_geometry.similarity.prediction import explained_by_rotations
 from shared_geometry.srm import SRM
 from shared_geometry.theory.toys import permutations, rotations
 
@@ -61,7 +61,7 @@ def rigid_population(
     goal, tried = _private_over_shared(explained), []
     factor = ((1 + goal / n) / (1 - 1 / n)) ** 0.5
     for _ in range(_STEPS):
-        found = explained_by_maps(*made(factor), few=True)[FEW.index("rotation")].nanmean().item()
+        found = explained_by_rotations(*made(factor)).nanmean().item()
         tried.append((abs(found - explained), factor))
         if tried[-1][0] <= _NEAR:
             break
