@@ -270,6 +270,21 @@ def test_one_pair_says_nothing_of_other_pairs():
     assert np.isnan([low, high]).all()
 
 
+def test_what_networks_share_has_an_interval_that_is_short_by_one_part_in_their_number():
+    """As its docstring says, for private activity of equal power."""
+    rng, n = np.random.default_rng(4), 5
+    response = rng.normal(size=(6, 40))
+    found = []
+    for _ in range(300):
+        x = response + 0.5 * rng.normal(size=(n, 6, 40))
+        left = [y - (x.sum(0) - y) / (n - 1) for y in x]
+        values = np.array([1 - (d**2).sum() / (y**2).sum() for d, y in zip(left, x, strict=True)])
+        found.append(bootstrap_shared(values, n_resamples=300))
+    estimate, low, high = np.array(found).T
+    needed = 2 * stats.t.ppf(0.975, n - 1) * estimate.std()
+    assert np.mean(high - low) / needed == pytest.approx(1 - 1 / n, abs=0.1)
+
+
 def test_what_two_networks_share_has_no_interval_however_alike_they_are(rng):
     assert bootstrap_shared(np.array([0.6, 0.6]), limits=(0, 1)) == (0.6, 0, 1)
     assert np.isnan(bootstrap_shared(np.array([0.6, 0.7]))[1:]).all()

@@ -677,7 +677,7 @@ def test_a_checkpoint_of_another_training_is_refused(population, data):
 def test_the_digest_changes_with_all_that_a_network_depends_on(data):
     def digest(images=data, architecture="convnet", how=FAST, seed=0, stem="imagenet", **more):
         fixed = {"device": "cpu", "precision": "float32"}  # auto means what the machine has
-        return training_digest(images, architecture, how, seed, stem, **(fixed | more))
+        return training_digest(images, architecture, how, seed, stem=stem, **(fixed | more))
 
     other = replace(data, train=Images(255 - data.train.images, data.train.labels))
     digests = [

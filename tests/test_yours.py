@@ -410,6 +410,16 @@ def test_the_explorer_of_one_checkpoint_has_a_menu_and_no_slider():
         np.testing.assert_allclose(frame.data[2].z, cells.isel(checkpoint=0), atol=1e-6)
 
 
+def test_a_figure_of_what_was_not_measured_is_refused():
+    found = compare(turned(), **QUICK)
+    with pytest.raises(InputError, match="level='pixel' with reading='published'"):
+        figures.rsm_explorer(found, level="pixel")
+    with pytest.raises(InputError, match="reading='raw' is not allowed: image or class"):
+        figures.rsm_explorer(found, reading="raw")
+    with pytest.raises(InputError, match="tell no accuracy"):
+        figures.training_curves(found)
+
+
 def test_the_explorer_of_one_layer_has_neither():
     figure = figures.rsm_explorer(compare(turned(), **QUICK))
     assert not figure.layout.sliders

@@ -363,7 +363,18 @@ def correlation(a: torch.Tensor, b: torch.Tensor, eps: float | None = None) -> t
 
 
 def is_flat(values: torch.Tensor, eps: float) -> bool:
-    """Whether all of some numbers are equal, but for rounding of ``eps``."""
+    """Whether all of some numbers are equal, but for rounding.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n,)
+    eps : float
+        The rounding that they came with, of a number near 1.
+
+    Returns
+    -------
+    bool
+    """
     return not _patterns(values.double()[:, None], eps=eps)[1].item()
 
 

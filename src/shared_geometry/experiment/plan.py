@@ -153,9 +153,8 @@ def plan(config: Config, root: str | Path | None = None, output: str | Path = "r
             f"images: {sizes} units, {n_alignment} images; at most {room} are possible"
         )
     precision = named_precision(config.precision, config.device)
-    key = training_digest(
-        data, config.architecture, how, config.seed, config.stem, precision, config.device
-    )
+    place = {"stem": config.stem, "device": config.device, "precision": precision}
+    key = training_digest(data, config.architecture, how, config.seed, **place)
     return Plan(
         config=config,
         data=data,

@@ -32,7 +32,14 @@ def training_curves(results: xr.Dataset) -> go.Figure:
     ----------
     results : xarray.Dataset
         From `experiment.run`.
+
+    Raises
+    ------
+    InputError
+        If the results are of networks that were trained elsewhere.
     """
+    if "test_accuracy" not in results:
+        raise InputError("these results tell no accuracy; expected those of `experiment.run`")
     final = results.test_accuracy.isel(epoch=-1)
     figure = go.Figure()
     for network in results.network.values:

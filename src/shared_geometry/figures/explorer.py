@@ -10,6 +10,7 @@ import xarray as xr
 from shared_geometry.basics.arrays import spread
 from shared_geometry.basics.wording import layer_name, moment, number
 from shared_geometry.claims.judging import HIGH
+from shared_geometry.errors import InputError
 from shared_geometry.figures import style
 from shared_geometry.figures.rsm import cell_letter, correlations, rsm_panels
 
@@ -141,7 +142,18 @@ def rsm_explorer(
         joins them: ``layout.meta`` holds the ``frame`` that is shown first, the ``headings`` of
         each, and that panels ``hover`` together. Elsewhere each control shows its choice with the
         last of the other. Of a single layer or checkpoint there is no control, and no label.
+
+    Raises
+    ------
+    InputError
+        If ``level`` or ``reading`` is none of these.
     """
+    readings = results.reading.values.tolist()
+    if level not in CELLS or reading not in readings:
+        raise InputError(
+            f"level={level!r} with reading={reading!r} is not allowed: {' or '.join(CELLS)}, and "
+            f"{' or '.join(readings)}"
+        )
     some = some_classes(results.sel(reading=reading))
     matrices = some[f"rsm_{level}"]
     labels = some["class" if level == "class" else "image_class"].values

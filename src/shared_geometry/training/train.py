@@ -54,9 +54,10 @@ def training_digest(
     architecture: str,
     recipe: Recipe,
     seed: int,
+    *,
     stem: str = "imagenet",
-    precision: str = "auto",
     device: str = "auto",
+    precision: str = "auto",
 ) -> str:
     """Sixteen hexadecimal digits naming all that a population's networks depend on.
 
@@ -64,7 +65,7 @@ def training_digest(
 
     Parameters
     ----------
-    dataset, architecture, recipe, seed, stem, precision, device
+    dataset, architecture, recipe, seed, stem, device, precision
         As in `train_population`.
 
     Returns
@@ -146,7 +147,9 @@ def _job(
         folder=writable_folder(folder),
         device=place,
         dtype=resolve_precision(precision, place),
-        training=training_digest(dataset, architecture, recipe, seed, stem, precision, device),
+        training=training_digest(
+            dataset, architecture, recipe, seed, stem=stem, device=device, precision=precision
+        ),
         supply=Supply(dataset, place),
         save_every=save_every,
         stop=threading.Event(),

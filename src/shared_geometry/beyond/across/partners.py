@@ -121,7 +121,8 @@ def _partner(it: Plan, name: str, data: Dataset, architecture: str, stem: str) -
     )
     how = replace(how, checkpoints=(float(how.epochs),))
     seed = derive_seed(config.seed, "partner", name)
-    key = training_digest(data, architecture, how, seed, stem, config.precision, config.device)
+    place = {"stem": stem, "device": config.device, "precision": it.precision}
+    key = training_digest(data, architecture, how, seed, **place)
     layers = {k: v for k, v in recorded_layers(architecture).items() if k != "logits"}
     shape = tuple(it.data.test.images.shape[1:])
     sizes = layer_sizes(build_for(data, architecture, stem, seed), shape, layers)
