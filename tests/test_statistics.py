@@ -11,6 +11,7 @@ from shared_geometry.rsa import EXACTLY, between, inter_rsms, lower_triangle, wi
 from shared_geometry.statistics import (
     Interval,
     bootstrap_excess,
+    bootstrap_explained,
     bootstrap_mean,
     bootstrap_pairs,
     bootstrap_shared,
@@ -270,19 +271,41 @@ def test_one_pair_says_nothing_of_other_pairs():
     assert np.isnan([low, high]).all()
 
 
-def test_what_networks_share_has_an_interval_that_is_short_by_one_part_in_their_number():
-    """As its docstring says, for private activity of equal power."""
-    rng, n = np.random.default_rng(4), 5
-    response = rng.normal(size=(6, 40))
-    found = []
-    for _ in range(300):
-        x = response + 0.5 * rng.normal(size=(n, 6, 40))
-        left = [y - (x.sum(0) - y) / (n - 1) for y in x]
-        values = np.array([1 - (d**2).sum() / (y**2).sum() for d, y in zip(left, x, strict=True)])
-        found.append(bootstrap_shared(values, n_resamples=300))
-    estimate, low, high = np.array(found).T
+def explained_each(x, *, itself):
+    """Variance that the mean of the others, or of all, explains of each network."""
+    n, every = len(x), x.sum(0)
+    guess = [every / n if itself else (every - y) / (n - 1) for y in x]
+    return np.array(
+        [1 - ((y - g) ** 2).sum() / (y**2).sum() for y, g in zip(x, guess, strict=True)]
+    )
+
+
+@pytest.mark.parametrize("itself", [False, True])
+@pytest.mark.parametrize(("n", "at_most"), [(4, 1.4), (5, 1.25), (10, 1.15)])
+def test_what_the_others_explain_has_an_interval_as_long_as_its_mean_varies(n, at_most, itself):
+    rng = np.random.default_rng(4)
+    response, found = rng.normal(size=(6, 40)), []
+    loud = np.sqrt(np.linspace(0.7, 1.3, 7))  # private activity of one power or another
+    for _ in range(400):
+        noise = rng.choice(loud, size=(n, 1, 1)) * rng.normal(size=(n, 6, 40))
+        values = explained_each(response + 0.5 * noise, itself=itself)
+        found.append((*bootstrap_explained(values, n_resamples=300), *bootstrap_mean(values)[1:]))
+    estimate, low, high, short, tall = np.array(found).T
     needed = 2 * stats.t.ppf(0.975, n - 1) * estimate.std()
-    assert np.mean(high - low) / needed == pytest.approx(1 - 1 / n, abs=0.1)
+    assert 0.9 < np.mean(high - low) / needed < at_most
+    assert np.mean(tall - short) / needed < 1  # as single values are resampled
+    assert 0.93 <= np.mean((low <= estimate.mean()) & (estimate.mean() <= high)) < 1
+
+
+def test_the_longer_interval_ends_where_its_values_can():
+    values = np.array([0.9, 0.99, 0.999])
+    assert bootstrap_explained(values, limits=(0, 1))[2] == 1
+    assert bootstrap_explained(values)[2] > 1
+    assert bootstrap_explained(values[:2], limits=(0, 1)) == bootstrap_shared(
+        values[:2], limits=(0, 1)
+    )
+    once, twice = bootstrap_mean(values), bootstrap_explained(values)  # of three: twice as long
+    np.testing.assert_allclose(np.subtract(twice, 0.963), 2 * np.subtract(once, 0.963), atol=1e-9)
 
 
 def test_what_two_networks_share_has_no_interval_however_alike_they_are(rng):

@@ -30,8 +30,8 @@ from shared_geometry.statistics import (
     CORRELATION,
     SHARE,
     Interval,
+    bootstrap_explained,
     bootstrap_pairs,
-    bootstrap_shared,
     correlation_of_means,
 )
 
@@ -246,7 +246,7 @@ def share_intervals(shares: torch.Tensor, settings: Settings) -> torch.Tensor:
     low, high = SHARE
     lows = _LEAST_OF_TWO if shares.shape[1] == 2 else [low] * len(shares)
     rows = [
-        bootstrap_shared(row, limits=(least, high), **how)
+        bootstrap_explained(row, limits=(least, high), **how)
         for row, least in zip(shares, lows, strict=False)
     ]
     return torch.tensor(rows, dtype=torch.float64)

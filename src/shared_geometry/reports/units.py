@@ -8,7 +8,7 @@ import xarray as xr
 from shared_geometry.basics.markdown import interval_cell, table
 from shared_geometry.basics.wording import layer_name, number
 from shared_geometry.experiment.results import config_of
-from shared_geometry.statistics import bootstrap_shared
+from shared_geometry.statistics import bootstrap_explained
 
 MEASURE = "left out"
 
@@ -33,7 +33,7 @@ def _gain(run: xr.Dataset, label: str) -> np.ndarray:
     """What training adds to the variance that the others explain of each network: interval."""
     course = run.variance.sel(layer=label, measure=MEASURE)
     change = course.isel(checkpoint=-1) - course.sel(checkpoint=0.0)
-    return np.asarray(bootstrap_shared(change.values, seed=config_of(run).seed))
+    return np.asarray(bootstrap_explained(change.values, seed=config_of(run).seed))
 
 
 def more_units_table(answers: Mapping[str, xr.Dataset], runs: Iterable[xr.Dataset]) -> str:

@@ -39,7 +39,7 @@ from shared_geometry.experiment.analysis import (
 from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan, build
 from shared_geometry.experiment.population import Progress, of_all
-from shared_geometry.statistics import PART, Interval, bootstrap_mean, bootstrap_shared
+from shared_geometry.statistics import PART, Interval, bootstrap_explained, bootstrap_mean
 from shared_geometry.training import load_checkpoint, train_population, training_digest
 
 FORMAT = 3
@@ -161,7 +161,7 @@ def _change(found: xr.Dataset, it: Plan) -> xr.DataArray:
     NaN bounds if there are two networks, which are one pair.
     """
     with_, without = (found.variance.sel(population=p, drop=True) for p in (beside(found), CONTROL))
-    return _over_networks(without - with_, bootstrap_shared, it)
+    return _over_networks(without - with_, bootstrap_explained, it)
 
 
 def beside(found: xr.Dataset) -> str:

@@ -37,7 +37,7 @@ from shared_geometry.experiment.parts import Parts
 from shared_geometry.experiment.plan import Plan, need_both_ends
 from shared_geometry.experiment.population import Progress
 from shared_geometry.rsa import consistency
-from shared_geometry.statistics import CORRELATION, bootstrap_shared, p_value
+from shared_geometry.statistics import CORRELATION, bootstrap_explained, p_value
 
 FORMAT = 2
 MOST_UNITS = 256
@@ -66,7 +66,7 @@ _DIMS = {
 def _both(real: Measured, settings: Settings) -> dict[str, torch.Tensor]:
     """What is measured of trained and of untrained networks."""
     bounds = [
-        bootstrap_shared(
+        bootstrap_explained(
             side, n_resamples=settings.n_resamples, seed=settings.seed, limits=CORRELATION
         )
         for side in rsm_ceiling(consistency(real.within))
@@ -165,7 +165,7 @@ def measure(it: Plan, parts: Parts, progress: Progress) -> xr.Dataset:
     found = xr.concat([trained[both], untrained], "state").merge(trained.drop_vars(both))
     change = torch.tensor((trained.left_out - untrained.left_out).values)
     how = {"n_resamples": settings.n_resamples, "seed": settings.seed}
-    found["gain"] = ("layer", "bound"), [bootstrap_shared(row, **how) for row in change]
+    found["gain"] = ("layer", "bound"), [bootstrap_explained(row, **how) for row in change]
     return found.assign_coords(
         {
             "state": list(STATES),

@@ -34,7 +34,7 @@ from shared_geometry.experiment.plan import Plan
 from shared_geometry.experiment.population import Progress
 from shared_geometry.experiment.steps import shown_images
 from shared_geometry.srm import reference
-from shared_geometry.statistics import bootstrap_mean, bootstrap_shared
+from shared_geometry.statistics import bootstrap_explained, bootstrap_mean
 
 FORMAT = 3
 
@@ -130,7 +130,7 @@ def _layer(it: Plan, layer: str, progress: Progress) -> xr.Dataset:
             "largest": ("bound", list(bootstrap_mean(shares.amax(1), **how))),
             "effective": ("bound", list(bootstrap_mean(1 / shares.square().sum(1), **how))),
             "value": (("choice", "measure", "bound"), values.numpy()),
-            "change": (("choice", "bound"), [bootstrap_shared(row, **how) for row in changes]),
+            "change": (("choice", "bound"), [bootstrap_explained(row, **how) for row in changes]),
         }
     )
 
