@@ -21,7 +21,7 @@ from shared_geometry.networks.activations import draw_units, standardise
 from shared_geometry.reports import choices as choices_report
 from shared_geometry.reports import populations
 from shared_geometry.srm.score import explained_with
-from shared_geometry.statistics import bootstrap_mean
+from shared_geometry.statistics import bootstrap_explained
 from shared_geometry.training.recipes import recipe
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +104,7 @@ def _given(config):
 def test_changes_are_paired_by_network(found, experiment, config):
     end = experiment.isel(checkpoint=-1).sel(layer="dense")
     each = (end.variance.sel(measure="corrected") - end.variance.sel(measure="published")).values
-    oracle = bootstrap_mean(torch.tensor(each), n_resamples=config.bootstrap, seed=config.seed)
+    oracle = bootstrap_explained(torch.tensor(each), n_resamples=config.bootstrap, seed=config.seed)
     here = found.change.sel(layer="dense", choice="means subtracted")
     np.testing.assert_allclose(here, oracle, atol=1e-5)
 
