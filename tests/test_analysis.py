@@ -9,11 +9,13 @@ from shared_geometry.experiment.analysis import (
     analyse_layer,
     class_patterns,
     fit,
+    share_intervals,
     variance_explained,
 )
 from shared_geometry.experiment.controls import relabelled_channels, shuffled_control
+from shared_geometry.experiment.shared_space import centred, stacked
 from shared_geometry.networks.activations import standardise
-from shared_geometry.rsa import correlation, inter_rsms, lower_triangle, within_rsms
+from shared_geometry.rsa import class_rsm, correlation, inter_rsms, lower_triangle, within_rsms
 
 N, UNITS, CLASSES = 4, 30, 5
 SETTINGS = Settings(n_components=None, centre=True, solver="torch", n_resamples=200, seed=0)
@@ -242,3 +244,64 @@ def test_turning_all_networks_alike_does_not_move_the_class_patterns():
         class_patterns(activity.held_out, activity.labels),
         class_patterns(q @ activity.held_out, activity.labels),
     )
+
+
+# Each number from its own reading, space and seed.
+
+
+def test_the_final_geometry_of_each_reading_is_compared_with_its_own():
+    now, then = population(0.4, offset=2.0), population(0.2, seed=1, offset=2.0)
+    final = analyse_layer(then, IMAGES, None, SETTINGS)["within"]
+    found = analyse_layer(now, IMAGES, final, SETTINGS)
+    alone = analyse_layer(now, IMAGES, None, SETTINGS)
+    assert not torch.allclose(found["geometry_final"], found["geometry_current"])
+    torch.testing.assert_close(alone["geometry_final"], alone["geometry_current"])
+    means = stacked(fit(now.alignment, SETTINGS).mean_)
+    for reading, x in enumerate((now.held_out, centred(now.held_out, means))):
+        between = lower_triangle(inter_rsms(x).mean(0))
+        expected = correlation(final[reading].mean(0), between)
+        assert found["geometry_final"][reading, 0, 0] == pytest.approx(float(expected), abs=1e-9)
+
+
+def test_cells_are_cosines_where_settings_say_so_and_means_of_classes_keep_their_sides():
+    it = population(0.4, offset=1.0)
+    how = SETTINGS._replace(correlate=False)
+    for settings, centre in ((SETTINGS, True), (how, False)):
+        found = analyse_layer(it, IMAGES, None, settings)
+        native = inter_rsms(it.held_out, centre=centre).mean(0)
+        torch.testing.assert_close(found["rsm_image"][0, 1], native[IMAGES][:, IMAGES])
+        torch.testing.assert_close(found["rsm_class"][0, 1], class_rsm(native, it.labels))
+        assert not torch.allclose(found["rsm_class"][0, 1], found["rsm_class"][0, 1].mT)
+
+
+def test_the_solver_that_settings_name_fits():
+    it = population(0.2)
+    assert fit(it.alignment, SETTINGS).backend == "torch"
+    pytest.importorskip("brainiak")
+    assert fit(it.alignment, SETTINGS._replace(solver="brainiak-det")).backend == "brainiak-det"
+
+
+def test_class_patterns_do_not_move_with_all_networks():
+    x, labels = torch.randn(3, 6, 20, dtype=torch.float64), torch.arange(20) % 4
+    offset = torch.randn(6, 1, dtype=torch.float64)
+    torch.testing.assert_close(class_patterns(x + offset, labels), class_patterns(x, labels))
+
+
+def test_intervals_follow_the_seed_and_shares_may_lie_below_zero():
+    it = population(0.6)
+    one, other = (
+        analyse_layer(it, IMAGES, None, SETTINGS._replace(seed=seed, n_resamples=50))
+        for seed in (0, 1)
+    )
+    assert not torch.equal(one["consistency"], other["consistency"])
+    assert not torch.equal(one["variance_interval"], other["variance_interval"])
+    below = share_intervals(torch.tensor([[-1.5, -0.5, -1.0]], dtype=torch.float64), SETTINGS)
+    assert below[0, 0] == -1
+    assert below[0, 1] < -1 < below[0, 2]
+
+
+def test_the_control_does_not_depend_on_the_means_of_units():
+    it, offset = population(0.3), 3 * torch.randn(N, UNITS, 1, dtype=torch.float64)
+    moved = Activity(it.alignment + offset, it.held_out + offset, it.labels)
+    one, other = (shuffled_control(x, SETTINGS)["control_geometry"] for x in (it, moved))
+    torch.testing.assert_close(one, other)

@@ -579,3 +579,10 @@ def test_figures_by_number_of_networks_are_drawn_from_two_networks_on(answers):
     np.testing.assert_allclose(shown.y, measured.mean("subset"))
     width = reading.widths(answers["one"], "left out").isel(layer=0)
     np.testing.assert_allclose(precision.data[0].y, width)
+
+
+def test_units_are_drawn_for_each_network_anew():
+    numbers = torch.arange(30, dtype=torch.float64)[:, None] * torch.linspace(1, 2, 50)
+    it = Activity(numbers.expand(3, 30, 50), numbers.expand(3, 30, 50), torch.zeros(50))
+    cut = sharing.fewer_units(it, 8, 0, "a")
+    assert not torch.equal(cut.alignment[0], cut.alignment[1])

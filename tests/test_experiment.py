@@ -14,7 +14,7 @@ from shared_geometry.experiment.results import load_results, save_results
 from shared_geometry.experiment.steps import shown_images
 from shared_geometry.reports import crosscheck
 from shared_geometry.reports.crosscheck import largest_difference, table
-from shared_geometry.training import train
+from shared_geometry.training import train, train_population
 
 SMOKE = Config.from_preset("smoke", device="cpu")
 
@@ -278,3 +278,22 @@ def test_a_notebooks_progress_says_each_tenth_once(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 10
     assert lines[-1] == "training: 50 of 50, note"
+
+
+def test_the_end_is_what_earlier_checkpoints_are_compared_with(finished):
+    results, _ = finished
+    current = results.geometry_current.sel(bound="estimate", space="shared")
+    final = results.geometry_final.sel(bound="estimate", space="shared")
+    assert np.abs(final - current).isel(checkpoint=0).max() > 1e-3
+    np.testing.assert_allclose(final.isel(checkpoint=-1), current.isel(checkpoint=-1))
+
+
+def test_activity_of_another_config_is_not_analysed(tmp_path):
+    it = plan(SMOKE, None, tmp_path)
+    how = {"n_networks": 2, "seed": 0, "folder": it.networks, "device": "cpu"}
+    train_population(it.data, "convnet", it.recipe, **how)
+    steps.record(it, range(2), 1.0)
+    steps.activity_of(it, "dense", 1.0)
+    other = it._replace(config=Config.from_preset("smoke", device="cpu", seed=1))
+    with pytest.raises(DataError, match="config"):
+        steps.activity_of(other, "dense", 1.0)

@@ -1,7 +1,9 @@
+import json
 import os
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from shared_geometry.basics.files import (
     fresh,
@@ -147,3 +149,21 @@ def test_a_description_alone_is_read_without_the_tensors(kept):
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(DataError, match="cannot be read"):
         read_about(path)
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    done, sync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (done.append("on the disk"), sync(file)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (done.append("in place"), replace(a, b)))
+    write_text(tmp_path / "text", "whole")
+    assert done == ["on the disk", "in place"]
+
+
+def test_a_checksum_holds_names_and_shapes_of_tensors_too(tmp_path):
+    x = torch.arange(6.0)
+    written = []
+    for name, tensor in (("a", x), ("b", x), ("a", x.reshape(2, 3)), ("a", x.view(torch.int32))):
+        write_tensors(tmp_path / "x", {name: tensor}, {})
+        with safe_open(tmp_path / "x", "pt") as file:
+            written.append(json.dumps(file.metadata(), sort_keys=True))
+    assert len(set(written)) == 4

@@ -458,3 +458,21 @@ def test_a_claim_s_table_has_a_row_a_population_and_knows_short_runs(results):
     assert "| one |" in text
     assert NOT_TESTED in next(line for line in text.splitlines() if line.startswith("| two |"))
     assert "href" not in text
+
+
+@pytest.mark.parametrize("arms", [(0.10, 0.01), (0.01, 0.10)])
+def test_a_stated_share_needs_an_interval_with_two_short_arms(results, arms):
+    low, high = arms
+    where = {"layer": "dense", "measure": "published", "checkpoint": results.checkpoint[-1]}
+    results.variance_interval.loc[where] = [0.80, 0.80 - low, 0.80 + high]
+    assert rules.states(0.80)(results).outcome == UNDECIDED
+    results.variance_interval.loc[where] = [0.80, 0.79, 0.81]
+    assert rules.states(0.80)(results).outcome == HOLDS
+
+
+def test_the_paper_s_claims_are_judged_by_the_authors_reading(results):
+    before = row(results, "aligned").found
+    for name in ("geometry_final", "geometry_current"):
+        results[name].loc[{"reading": "corrected"}] = -0.5
+    assert row(results, "aligned").found == before
+    assert row(results, "rises").found.value.count("−0.50") == 0

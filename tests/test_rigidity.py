@@ -24,7 +24,7 @@ from shared_geometry.config import Config
 from shared_geometry.errors import InputError
 from shared_geometry.reports import report
 from shared_geometry.reports import rigidity as rigidity_report
-from shared_geometry.similarity import canonical, maps, shape
+from shared_geometry.similarity import canonical, maps, prediction, shape
 from shared_geometry.similarity.moments import as_centred, together
 from shared_geometry.similarity.prediction import (
     FEW,
@@ -657,3 +657,11 @@ def test_a_studys_line_says_what_made_it(found):
     assert line.startswith("3 ConvNets on handwritten digits")
     assert found.attrs["commit"][:12] in line
     assert "shared-geometry study rigidity" in line
+
+
+def test_held_out_activity_is_centred_by_the_means_of_the_alignment_images():
+    x, y = torch.randn(2, 3, 20), torch.randn(2, 3, 8) + 1
+    a, b = prediction.centred(x, y)
+    mean = x.double().mean(-1, keepdim=True)
+    torch.testing.assert_close(a, x.double() - mean)
+    torch.testing.assert_close(b, y.double() - mean)

@@ -302,3 +302,10 @@ def test_patterns_of_a_small_space_are_compared_over_units_whatever_its_axes(rng
 def test_bases_that_are_not_those_of_the_networks_are_refused(rng, bases):
     with pytest.raises(InputError, match=r"for X of shape \(4, 3, 40\); expected \(n_units, 3\)"):
         inter_rsms(rng.normal(size=(4, 3, 40)), bases=bases)
+
+
+def test_flat_float32_rsms_correlate_zero_not_by_their_rounding(rng):
+    rounded = (1 + 1e-7 * rng.normal(size=(3, 400))).astype(np.float32)
+    a, b = map(torch.from_numpy, rounded[:2])
+    assert correlation(a, b) == 0
+    np.testing.assert_array_equal(consistency(rounded), np.eye(3))

@@ -445,3 +445,11 @@ def test_finite_values_whose_sum_is_not_are_taken():
     large = torch.full((20, 30), 3e37)
     assert not large.sum().isfinite()
     assert len(inputs.networks([large, large])) == 2
+
+
+def test_brainiak_s_deterministic_solver_is_given_centred_activity(data):
+    pytest.importorskip("brainiak")
+    offset = 5 * np.random.default_rng(0).normal(size=(*data.shape[:2], 1))
+    one, other = (SRM(backend="brainiak-det").fit(x) for x in (data, data + offset))
+    for a, b in zip(one.w_, other.w_, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)

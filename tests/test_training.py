@@ -19,7 +19,7 @@ from torch.nn import functional
 from shared_geometry.basics.devices import flushes_subnormals
 from shared_geometry.basics.randomness import torch_generator
 from shared_geometry.datasets import Dataset, Images, load_dataset, normalise
-from shared_geometry.errors import DataError, InputError
+from shared_geometry.errors import DataError, InputError, SetAside
 from shared_geometry.networks.architectures import build_network
 from shared_geometry.training import (
     checkpoint_path,
@@ -771,3 +771,96 @@ def test_a_history_is_plain_json(population):
     content = json.loads(history_path(population[0], 1).read_text())
     assert content["network"] == 1
     assert len(content["history"]["test_accuracy"]) == 2
+
+
+# What a step does, and with which draws.
+
+
+def job_of(data, folder, how=FAST, architecture="convnet"):
+    return train._job(data, architecture, how, 0, folder, "imagenet", "cpu", "float32", 60.0)
+
+
+def test_networks_share_no_draw_of_a_step_and_no_order_of_images(data, tmp_path):
+    one, other = (trainer.Run(job_of(data, tmp_path), network) for network in (0, 1))
+    for run in (one, other):
+        run.step = 3
+        run.seed()
+    assert one.generator.initial_seed() != other.generator.initial_seed()
+    assert not torch.equal(one.order(0), other.order(0))
+    assert not torch.equal(one.order(0), one.order(1))
+    before = one.generator.initial_seed()
+    one.step = 4
+    one.seed()
+    assert one.generator.initial_seed() != before
+
+
+def test_an_epoch_s_rates_go_on_where_the_last_one_ended(data, tmp_path):
+    job = job_of(data, tmp_path)
+    run = trainer.Run(job, 0)
+    whole = job.how.epochs * job.steps
+    together = Lockstep(job, [run])
+    for epoch in range(job.how.epochs):
+        expected = [
+            learning_rate(job.how, epoch * job.steps + step, whole, run.plateau)
+            for step in range(job.steps)
+        ]
+        assert together._rates(run, epoch) == expected
+
+
+def test_the_history_tells_the_rate_of_each_epoch_s_last_step(population):
+    _, histories = population
+    steps = FAST.steps_per_epoch(150)
+    last = [learning_rate(FAST, (e + 1) * steps - 1, 2 * steps, Plateau(0.1)) for e in (0, 1)]
+    assert histories[0].learning_rate == pytest.approx(last)
+
+
+def test_an_epoch_is_closed_with_mean_losses_and_the_plateau_hears_of_the_penalty(data, tmp_path):
+    how = replace(recipe("paper", "resnet18", epochs=2), checkpoints=(0.0, 2.0))
+    run = trainer.Run(job_of(data, tmp_path, how, "resnet18"), 0)
+    run.loss.fill_(3.0 * run.job.steps)
+    n = len(data.test)
+    run.close_epoch(2.0 * n, 0.25 * n, 0.1)
+    squares = sum(
+        w.double().square().sum() for name, w in run.module.named_parameters() if w.dim() == 4
+    )
+    assert run.history.train_loss == [pytest.approx(3.0)]
+    assert run.history.test_loss == [pytest.approx(2.0)]
+    assert run.history.test_accuracy == [pytest.approx(0.25)]
+    assert run.plateau.best == pytest.approx(2.0 + how.l2 * float(squares), rel=1e-6)
+    assert how.l2 * float(squares) > 0.01
+
+
+def test_batch_norms_forget_as_the_recipe_says(data, tmp_path):
+    how = replace(recipe("paper", "resnet18", epochs=2), checkpoints=(0.0, 2.0))
+    module = trainer.Run(job_of(data, tmp_path, how, "resnet18"), 0).module
+    momenta = {m.momentum for m in module.modules() if isinstance(m, torch.nn.BatchNorm2d)}
+    assert momenta == {how.norm_momentum} == {0.01}
+
+
+def test_a_network_without_one_of_its_checkpoints_is_not_finished(data, tmp_path):
+    folder = tmp_path / "population"
+    _train(data, folder, precision="float32")
+    job = job_of(data, folder)
+    assert trainer.finished(job, 0) is not None
+    for epoch in FAST.checkpoints:
+        path = checkpoint_path(folder, 0, epoch)
+        whole = path.read_bytes()
+        path.unlink()
+        assert trainer.finished(job, 0) is None, epoch
+        path.write_bytes(whole)
+    assert trainer.finished(job, 0) is not None
+
+
+def test_curves_and_states_of_another_training_are_not_taken(data, tmp_path):
+    folder = tmp_path / "population"
+    _train(data, folder)
+    with pytest.raises(DataError):
+        load_history(folder, 0, "0" * 16)
+    run = trainer.Run(job_of(data, tmp_path / "other"), 0)
+    run.save_checkpoints(FAST.checkpoint_steps(len(data.train)))
+    run.step = 1
+    run.save_state()
+    assert trainer.Run(job_of(data, tmp_path / "other"), 0).step == 1
+    job = replace(job_of(data, tmp_path / "other"), training="0" * 16)
+    with pytest.warns(SetAside):
+        assert trainer.Run(job, 0).step == 0

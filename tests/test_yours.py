@@ -36,7 +36,7 @@ from shared_geometry.reports import yours as yours_report
 from shared_geometry.rsa import consistency, rsm, within_rsms
 from shared_geometry.srm import SRM
 from shared_geometry.theory.known_answers import principal_response, three_kinds
-from shared_geometry.yours import compare, place, record
+from shared_geometry.yours import compare, place, preparation, record
 from shared_geometry.yours.recording import Recorded
 
 N, UNITS, IMAGES, CLASSES = 4, 24, 240, 4
@@ -1161,3 +1161,17 @@ def test_the_memory_table_has_a_row_a_size_and_asks_what_is_held_out():
     assert len(rows) == 3
     assert all(row.endswith("GB |") for row in rows)
     assert yours_report.memory_table(0.99) != yours_report.memory_table()
+
+
+def test_units_and_shuffles_are_drawn_for_each_network_and_seed():
+    networks = [torch.from_numpy(x) for x in turned()]
+    how = preparation.Choices(max_units=10, standardise=False)
+    found = preparation.population(networks, how, "a", torch.arange(100))
+    assert not torch.equal(found.units[0], found.units[1])
+    louder = [torch.cat([x[:, :100], 5 * x[:, 100:]], 1) for x in networks]
+    again = preparation.population(louder, how, "a", torch.arange(100))
+    assert again.lengths == pytest.approx(found.lengths)  # of the alignment images alone
+    *known, newcomer = turned()
+    one, other = (place(newcomer, known, LABELS, seed=seed) for seed in (0, 1))
+    assert len(one.control_variance.unique()) == len(one.control_variance) > 10
+    assert not torch.equal(one.control_variance, other.control_variance)
