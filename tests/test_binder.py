@@ -28,7 +28,7 @@ def test_binder_s_environment_holds_what_the_package_and_its_chapters_need():
     *conda, last = LISTED
     here = names(conda) | names(last["pip"])
     needed = names([*project["dependencies"], "papermill", "jupytext", "brainiak", "jupyterlab"])
-    # h5py and pandas come with h5netcdf and xarray
+    # h5py comes with h5netcdf
     assert needed - here <= {"h5py"}
     oldest = re.search(r"[\d.]+", project["requires-python"])[0]
     assert f"python={oldest}" in LISTED

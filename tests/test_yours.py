@@ -1,6 +1,7 @@
 """Networks of one's own: modules to activity, activity to results, a newcomer into a space."""
 
 import copy
+import io
 import json
 import warnings
 
@@ -9,13 +10,13 @@ import pytest
 import torch
 import xarray as xr
 from conftest import ROOT
+from rich.console import Console
 from scipy.linalg import orthogonal_procrustes
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from shared_geometry import figures
+from shared_geometry import cli, figures
 from shared_geometry.claims.verdicts import IN_PART, NO, OPEN, YES, verdict_table, verdicts
-from shared_geometry.cli import show
 from shared_geometry.config import Config
 from shared_geometry.datasets import load_dataset, mean_image, normalise, split_alignment
 from shared_geometry.datasets._torchvision import import_torchvision
@@ -370,12 +371,13 @@ def test_without_standardising_the_unit_of_activity_does_not_matter(scale):
         np.testing.assert_allclose(scaled[name], plain[name], atol=1e-6)
 
 
-def test_a_comparison_can_be_saved_loaded_and_drawn(tmp_path, capsys):
+def test_a_comparison_can_be_saved_loaded_and_drawn(tmp_path, monkeypatch):
     found = compare({"3": turned(), "layer4.1": unrelated()}, LABELS, **QUICK)
     saved = save_results(found, tmp_path / "mine.nc")
     xr.testing.assert_identical(saved, load_results(tmp_path / "mine.nc"))
-    show(tmp_path / "mine.nc")  # on the command line
-    said = capsys.readouterr().out
+    monkeypatch.setattr(cli, "console", Console(file=io.StringIO(), width=200))
+    cli.show(tmp_path / "mine.nc")
+    said = cli.console.file.getvalue()
     assert "3: one geometry? yes" in said
     assert "layer4.1: one geometry? no" in said
     with pytest.raises(DataError, match="no run of an experiment made them"):
